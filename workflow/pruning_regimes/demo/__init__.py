@@ -1,0 +1,1 @@
+"""The demo study: procedurally drawn image questions and two small models trained on them."""
