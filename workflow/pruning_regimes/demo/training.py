@@ -48,11 +48,9 @@ class Recipe:
     tower_steps: int = 600
     tower_batch: int = 64
     tower_rate: float = 2e-3
-    steps: int = 4000
+    steps: int = 3000
     rate: float = 2e-3
     warmup: int = 100
-    layer_dropout: float = 0.1
-    layer_dropout_from: float = 0.5  # share of the steps after which decoder layers are dropped at random
     seed: int = 0
 
 
@@ -216,23 +214,17 @@ def train(family: str, out: Path, recipe: Recipe, save_every: int = 100, stop_af
         log.info("going on at step %d", start)
     else:
         train_tower(model, recipe)
-    decoder = model.get_decoder()
-    layers = decoder.layers
     began, losses, rights = time.monotonic(), [], []
     for step in range(start, min(recipe.steps, stop_after or recipe.steps)):
         rng = generator("train", recipe.seed, step)
-        dropping = step >= recipe.layer_dropout_from * recipe.steps
-        kept = [layer for layer in layers if not dropping or rng.random() >= recipe.layer_dropout]
         batches = list(step_batches(packer, rng))
         tokens = sum(int((packed["labels"] != IGNORED).sum()) for _, packed in batches)
-        decoder.layers = nn.ModuleList(kept)
         total, right = 0.0, []
         for images, packed in batches:
             loss, count, hits = packed_loss(model, packer, images, packed)
             (loss / tokens).backward()
             total += loss.item() / tokens
             right.append(hits.item() / count)
-        decoder.layers = layers
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in chosen:
             set_rate(optimizer, schedule(step, recipe.steps, recipe.warmup))

@@ -1,0 +1,35 @@
+"""Which decoder layers of a vision-language model can be removed, for which domain, at which budget, at what cost.
+
+The data flows through the included files in their order; README.md explains the commands, config/README.md the keys.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.25")
+
+
+configfile: "config/config.yaml"
+
+
+pathvars:
+    logs="results/logs",
+    benchmarks="results/timings",
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/similarity.smk"
+include: "workflow/rules/ranking.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/regimes.smk"
+include: "workflow/rules/figures.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        collect("<results>/figures/{figure}.{format}", figure=config["figures"], format=["png", "pdf"]),
+        "<results>/tables/summary.md",
+    localrule: True

@@ -1,0 +1,41 @@
+"""Answer a benchmark with all variants of a model at one budget."""
+
+import logging
+from typing import Any
+
+import polars as pl
+
+from pruning_regimes import evaluation, models, tables
+from pruning_regimes.jobs import job
+
+
+def main(
+    entry: dict[str, Any],
+    budget: str,
+    benchmark: str,
+    variants: str,
+    max_new_tokens: int,
+    output: str,
+    threads: int,
+) -> None:
+    """Answer what is not answered yet and write the predictions table."""
+    questions = tables.read(benchmark, "benchmark")
+    asked = tables.read(variants, "variants").filter(pl.col("budget") == budget)
+    loaded = models.load(entry, threads)
+    provenance = {**tables.provenance(variants), "config": entry, "max_new_tokens": max_new_tokens}
+    journal = evaluation.Journal(output, provenance)
+    computed = evaluation.answer_all(loaded, questions, asked, journal, entry["batch_size"], max_new_tokens)
+    logging.info("%d answers computed for %d variants", computed, asked["variant_id"].n_unique())
+
+
+if "snakemake" in globals():
+    with job(snakemake.log[0]):
+        main(
+            snakemake.params.entry,
+            snakemake.wildcards.budget,
+            snakemake.input.benchmark,
+            snakemake.input.variants,
+            snakemake.params.max_new_tokens,
+            snakemake.output[0],
+            snakemake.threads,
+        )

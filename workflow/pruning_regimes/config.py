@@ -1,0 +1,206 @@
+"""The config: checked before any job starts, each mistake in one sentence; and what it means for a given model."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from pruning_regimes.errors import ConfigError, nearest
+
+DEMO_BENCHMARKS = ("counting", "arithmetic", "chart", "attributes", "relations", "reading")
+# Parameters of each kind of criterion; a registered criterion without an entry takes none.
+CRITERION_PARAMETERS = {"domain": {"weights", "token_group"}, "random": {"replicates"}, "last": set(), "uniform": set()}
+
+
+def complete(config: dict[str, Any], schema_file: str | Path) -> None:
+    """Check a config against the schema, fill in defaults in place, then check what a schema cannot say.
+
+    Raises: ConfigError naming the key, the value and the nearest valid choice.
+    """
+    schema = yaml.safe_load(Path(schema_file).read_text())
+    errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda e: (len(e.absolute_path), e.message))
+    if errors:
+        raise ConfigError(_sentence(errors[0]))
+    _fill(config, schema, schema)
+    _check_sources(config)
+    _check_criteria(config)
+    _check_budgets(config)
+
+
+def n_removed(budget: float | str, n_layers: int) -> int:
+    """Layers that a budget removes from a model of `n_layers`: a count as it is, a fraction rounded half up, >= 1.
+
+    Exact: the fraction is read as the decimal that stands in the config, not as its binary neighbour.
+    """
+    amount = Fraction(str(budget))
+    if "." not in str(budget):
+        return int(amount)
+    return max(1, math.floor(amount * n_layers + Fraction(1, 2)))
+
+
+def check_depth(model: str, n_layers: int, budgets: list[int | float]) -> None:
+    """Check the budgets against one model's number of layers.
+
+    Raises: ConfigError if a budget removes all layers or more, or two remove the same number.
+    """
+    taken: dict[int, int | float] = {}
+    for budget in budgets:
+        count = n_removed(budget, n_layers)
+        if not 1 <= count <= n_layers - 1:
+            raise ConfigError(
+                f"budgets: {budget} removes {count} of the {n_layers} decoder layers of models.{model}; "
+                f"a budget must remove between 1 and {n_layers - 1}."
+            )
+        if count in taken:
+            raise ConfigError(
+                f"budgets: {taken[count]} and {budget} both remove {count} of the {n_layers} decoder layers of "
+                f"models.{model}; keep one of them."
+            )
+        taken[count] = budget
+
+
+def local_depth(path: Path) -> int | None:
+    """Number of decoder layers that a model directory's config.json states, None if it states none."""
+    stated = json.loads((path / "config.json").read_text())
+    for part in (stated.get("text_config"), stated.get("llm_config"), stated):
+        if isinstance(part, Mapping) and isinstance(part.get("num_hidden_layers"), int):
+            return part["num_hidden_layers"]
+    return None
+
+
+def is_hub_id(path: str) -> bool:
+    """Whether a model's path has the form of a hub id (`name` or `owner/name`) rather than that of a directory."""
+    return path.count("/") <= 1 and not path.startswith((".", "/", "~")) and not path.endswith("/")
+
+
+def _fill(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> None:
+    if "$ref" in schema:
+        schema = root["$defs"][schema["$ref"].rsplit("/", 1)[-1]]
+    if not isinstance(value, dict):
+        return
+    for key, below in schema.get("properties", {}).items():
+        if key not in value and "default" in below:
+            value[key] = json.loads(json.dumps(below["default"]))
+        if key in value:
+            _fill(value[key], below, root)
+    others = schema.get("additionalProperties")
+    if isinstance(others, Mapping):
+        for key in value.keys() - schema.get("properties", {}).keys():
+            _fill(value[key], others, root)
+
+
+def _sentence(error: ValidationError) -> str:
+    where = ".".join(str(part) for part in error.absolute_path)
+    at = f"{where}: " if where else ""
+    value = error.instance
+    if error.validator == "additionalProperties":
+        allowed = error.schema.get("properties", {})
+        unknown = next(key for key in value if key not in allowed)
+        key = f"{where}.{unknown}" if where else str(unknown)
+        return f"{key}: unknown key in the config; {nearest(unknown, allowed)}"
+    if error.validator == "required":
+        missing = next(key for key in error.validator_value if key not in value)
+        return f"{at}the key '{missing}' is missing; it is: {_description(error, missing)}"
+    if error.validator == "enum":
+        return f"{at}'{value}' is not a valid choice; {nearest(value, error.validator_value)}"
+    if error.validator == "type":
+        return f"{at}expected {_article(error.validator_value)}, found {json.dumps(value, default=str)}."
+    if "propertyNames" in error.absolute_schema_path:
+        if value == "dense":
+            return f"{at}the key 'dense' is taken by the unpruned model; give the criterion another name."
+        return f"{at}the key '{value}' may hold only letters, digits, '_' and '-', and starts with a letter or digit."
+    if error.validator in ("minProperties", "minItems"):
+        return f"{at}at least one entry is needed."
+    limits = {"minimum": "at least", "exclusiveMinimum": "more than", "exclusiveMaximum": "less than"}
+    if error.validator in limits:
+        return f"{at}{value} is out of range; it must be {limits[error.validator]} {error.validator_value}."
+    return f"{at}{error.message}."
+
+
+def _description(error: ValidationError, key: str) -> str:
+    return error.schema.get("properties", {}).get(key, {}).get("description", "needed").strip()
+
+
+def _article(kind: str) -> str:
+    names = {"object": "a mapping of keys to values", "array": "a list", "integer": "a whole number"}
+    return names.get(kind, f"a {kind}")
+
+
+def _check_sources(config: Mapping[str, Any]) -> None:
+    for section in ("domains", "benchmarks"):
+        for key, entry in config[section].items():
+            name = f"{section}.{key}"
+            if entry["source"] == "table":
+                if "path" not in entry:
+                    raise ConfigError(f"{name}: the key 'path' is missing; source 'table' needs a Parquet file.")
+                if not Path(entry["path"]).is_file():
+                    raise ConfigError(f"{name}.path: there is no file '{entry['path']}'; {_neighbour(entry['path'])}")
+            elif "path" in entry:
+                raise ConfigError(f"{name}.path: source 'demo' takes no path; leave it out or set source: table.")
+    for key, entry in config["domains"].items():
+        if entry["source"] == "demo" and "benchmarks" not in entry:
+            raise ConfigError(f"domains.{key}: the key 'benchmarks' is missing; source 'demo' needs task families.")
+    for key, entry in config["benchmarks"].items():
+        if entry["source"] == "demo" and key not in DEMO_BENCHMARKS:
+            raise ConfigError(f"benchmarks.{key}: unknown demo benchmark; {nearest(key, DEMO_BENCHMARKS)}")
+    for key, entry in config["models"].items():
+        path = Path(entry["path"]).expanduser()
+        if not path.exists() and is_hub_id(entry["path"]):
+            continue
+        if not (path / "config.json").is_file():
+            raise ConfigError(
+                f"models.{key}.path: '{entry['path']}' is no model directory (it has no config.json); "
+                f"{_neighbour(entry['path'])}"
+            )
+
+
+def _check_criteria(config: Mapping[str, Any]) -> None:
+    for key, entry in config["criteria"].items():
+        name, kind = f"criteria.{key}", entry["kind"]
+        if kind not in CRITERION_PARAMETERS:
+            raise ConfigError(f"{name}.kind: unknown criterion '{kind}'; {nearest(kind, CRITERION_PARAMETERS)}")
+        everything = set().union(*CRITERION_PARAMETERS.values())
+        for parameter in sorted(everything - CRITERION_PARAMETERS[kind]):
+            entry_default = {"token_group": "all", "replicates": 3}.get(parameter)
+            if parameter in entry and entry[parameter] != entry_default:
+                raise ConfigError(f"{name}.{parameter}: a criterion of kind '{kind}' takes no '{parameter}'.")
+            entry.pop(parameter, None)
+        if kind == "domain":
+            if "weights" not in entry:
+                raise ConfigError(f"{name}: the key 'weights' is missing; kind 'domain' needs a weight per domain.")
+            for domain in entry["weights"]:
+                if domain not in config["domains"]:
+                    raise ConfigError(f"{name}.weights.{domain}: unknown domain; {nearest(domain, config['domains'])}")
+            if not any(entry["weights"].values()):
+                raise ConfigError(f"{name}.weights: all weights are 0; at least one domain must count.")
+
+
+def _check_budgets(config: Mapping[str, Any]) -> None:
+    budgets = config["budgets"]
+    for index, budget in enumerate(budgets):
+        if isinstance(budget, bool) or (isinstance(budget, float) and not 0 < budget < 1):
+            raise ConfigError(f"budgets: {budget} is neither a whole number of layers nor a fraction between 0 and 1.")
+        if budget in budgets[:index]:
+            raise ConfigError(f"budgets: {budget} stands there twice; keep it once.")
+    for key, entry in config["models"].items():
+        path = Path(entry["path"]).expanduser()
+        depth = local_depth(path) if path.exists() else None
+        if depth is not None:
+            check_depth(key, depth, budgets)
+
+
+def _neighbour(path: str) -> str:
+    """The closest existing sibling of a path, as the end of a sentence."""
+    parent = Path(path).expanduser().parent
+    while not parent.exists():
+        parent = parent.parent
+    siblings = sorted(str(parent / child.name) for child in parent.iterdir() if not child.name.startswith("."))
+    return nearest(path, siblings) if siblings else f"'{parent}' is empty."

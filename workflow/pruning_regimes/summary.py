@@ -1,0 +1,67 @@
+"""The study's tables for people: CSV and Markdown."""
+
+from __future__ import annotations
+
+import os
+
+import polars as pl
+
+from pruning_regimes.tables import DENSE, replacing
+
+
+def write_csv(table: pl.DataFrame, path: str | os.PathLike[str]) -> None:
+    """Write a table as CSV, atomically."""
+    with replacing(path) as temporary:
+        table.write_csv(temporary)
+
+
+def write_text(text: str, path: str | os.PathLike[str]) -> None:
+    """Write a text file, atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def markdown(retention: pl.DataFrame) -> str:
+    """The summary: per model the dense accuracies, then retention per group, criterion and number of layers removed.
+
+    Args:
+        retention: the retention table.
+    """
+    parts = ["# Summary", ""]
+    for model in retention["model"].unique(maintain_order=True):
+        rows = retention.filter(pl.col("model") == model)
+        parts += [f"## {model} ({rows['n_layers'][0]} decoder layers)", "", *_dense(rows), ""]
+        for group in rows["group"].unique(maintain_order=True):
+            of_group = rows.filter(pl.col("group") == group, pl.col("benchmark").is_null())
+            parts += [f"Retention, group {group} (1 is the dense model, 0 is chance; confidence limits):", ""]
+            parts += [*_retention(of_group), ""]
+    return "\n".join(parts)
+
+
+def _dense(rows: pl.DataFrame) -> list[str]:
+    dense = rows.filter(pl.col("criterion") == DENSE)
+    lines = ["| group | benchmark | questions | chance | dense accuracy |", "|---|---|---:|---:|---:|"]
+    for row in dense.iter_rows(named=True):
+        name = row["benchmark"] or "**mean**"
+        limits = f"{row['accuracy']:.3f} [{row['accuracy_low']:.3f}, {row['accuracy_high']:.3f}]"
+        lines.append(f"| {row['group']} | {name} | {row['n_questions']} | {row['chance']:.3f} | {limits} |")
+    return lines
+
+
+def _retention(rows: pl.DataFrame) -> list[str]:
+    pruned = rows.filter(pl.col("criterion") != DENSE)
+    counts = pruned["n_removed"].unique().sort().to_list()
+    lines = ["| criterion | " + " | ".join(f"{count} removed" for count in counts) + " |"]
+    lines.append("|---|" + "---:|" * len(counts))
+    for criterion in pruned["criterion"].unique(maintain_order=True):
+        by_count = {
+            row["n_removed"]: row for row in pruned.filter(pl.col("criterion") == criterion).iter_rows(named=True)
+        }
+        lines.append(f"| {criterion} | " + " | ".join(_cell(by_count[count]) for count in counts) + " |")
+    return lines
+
+
+def _cell(row: dict) -> str:
+    if row["retention"] is None:
+        return "undefined"
+    return f"{row['retention']:.2f} [{row['retention_low']:.2f}, {row['retention_high']:.2f}]"

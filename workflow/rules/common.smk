@@ -1,0 +1,48 @@
+"""Check the config, and look up what several stages need from it. No rules here."""
+
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+from pruning_regimes.config import complete
+from pruning_regimes.errors import StudyError
+
+try:
+    complete(config, workflow.source_path("../schemas/config.schema.yaml"))
+except StudyError as error:
+    raise WorkflowError(str(error))
+
+MODELS = list(config["models"])
+DOMAINS = list(config["domains"])
+CRITERIA = list(config["criteria"])
+BENCHMARKS = list(config["benchmarks"])
+BUDGETS = [str(budget) for budget in config["budgets"]]
+GROUPS = {key: entry["group"] for key, entry in config["benchmarks"].items()}
+
+
+wildcard_constraints:
+    model="|".join(MODELS),
+    domain="|".join(DOMAINS),
+    criterion="|".join(CRITERIA),
+    benchmark="|".join(BENCHMARKS),
+    budget=r"\d+(\.\d+)?",
+
+
+def model_files(wildcards):
+    """The files of a local model, so that other weights at the same path are noticed; none for a hub model."""
+    path = Path(config["models"][wildcards.model]["path"]).expanduser()
+    return sorted(str(file) for pattern in ("*.json", "*.jinja", "*.safetensors") for file in path.glob(pattern))
+
+
+def source_table(section):
+    """Input function: the user's own table of a domain or benchmark; none for generated data."""
+
+    def path(wildcards):
+        return config[section][wildcards[0]].get("path", [])
+
+    return path
+
+
+def package(*modules):
+    """Package modules whose edits concern a rule: Snakemake does not see what a script imports."""
+    return [workflow.source_path(f"../pruning_regimes/{module}.py") for module in modules]

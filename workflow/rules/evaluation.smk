@@ -1,0 +1,59 @@
+"""Benchmarks, predictions and scores.
+
+In: the config's benchmarks, results/variants/. Out: results/benchmarks/, results/predictions/, results/scores/.
+"""
+
+
+rule benchmark:
+    input:
+        source_table("benchmarks"),
+    output:
+        "<results>/benchmarks/{benchmark}.parquet",
+    log:
+        "<logs>/benchmarks/{benchmark}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        entry=lookup("benchmarks/{benchmark}", within=config),
+        seed=config["seed"],
+    script:
+        "../../scripts/benchmark.py"
+
+
+rule predictions:
+    input:
+        benchmark="<results>/benchmarks/{benchmark}.parquet",
+        variants="<results>/variants/{model}.parquet",
+        model=model_files,
+        package=package("evaluation", "decoder", "models"),
+    output:
+        # Answers that are there are kept; the job computes the missing ones.
+        update("<results>/predictions/{model}/{benchmark}/{budget}.parquet"),
+    log:
+        "<logs>/predictions/{model}/{benchmark}/{budget}.log",
+    benchmark:
+        "<benchmarks>/predictions/{model}/{benchmark}/{budget}.tsv"
+    conda:
+        "../../envs/gpu.yaml"
+    resources:
+        gpu=lookup("models/{model}/gpu", within=config),
+    params:
+        entry=lookup("models/{model}", within=config),
+        max_new_tokens=lookup("benchmarks/{benchmark}/max_new_tokens", within=config),
+    script:
+        "../../scripts/predictions.py"
+
+
+rule scores:
+    input:
+        benchmark="<results>/benchmarks/{benchmark}.parquet",
+        predictions=collect("<results>/predictions/{{model}}/{{benchmark}}/{budget}.parquet", budget=["0", *BUDGETS]),
+        package=package("scoring/__init__"),
+    output:
+        "<results>/scores/{model}/{benchmark}.parquet",
+    log:
+        "<logs>/scores/{model}/{benchmark}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    script:
+        "../../scripts/scores.py"

@@ -1,0 +1,89 @@
+"""Figures: each reads its table and its own style, and nothing else.
+
+In: results/similarity/, results/variants/, results/regimes/. Out: results/figures/{figure}.png and .pdf.
+"""
+
+
+rule figure_similarity:
+    input:
+        collect("<results>/similarity/{model}/profile.parquet", model=MODELS),
+    output:
+        report(
+            "<results>/figures/similarity.png",
+            caption="../report/similarity.rst",
+            category="Figures",
+            labels={"figure": "similarity"},
+        ),
+        "<results>/figures/similarity.pdf",
+    log:
+        "<logs>/figures/similarity.log",
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        style=lookup("figures/similarity", within=config),
+    script:
+        "../../scripts/figure_similarity.py"
+
+
+rule figure_layers:
+    input:
+        collect("<results>/variants/{model}.parquet", model=MODELS),
+    output:
+        report(
+            "<results>/figures/layers.png",
+            caption="../report/layers.rst",
+            category="Figures",
+            labels={"figure": "layers"},
+        ),
+        "<results>/figures/layers.pdf",
+    log:
+        "<logs>/figures/layers.log",
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        style=lookup("figures/layers", within=config),
+        models=MODELS,
+    script:
+        "../../scripts/figure_layers.py"
+
+
+rule figure_regimes:
+    input:
+        "<results>/regimes/retention.parquet",
+    output:
+        report(
+            "<results>/figures/regimes.png",
+            caption="../report/regimes.rst",
+            category="Figures",
+            labels={"figure": "regimes"},
+        ),
+        "<results>/figures/regimes.pdf",
+    log:
+        "<logs>/figures/regimes.log",
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        style=lookup("figures/regimes", within=config),
+    script:
+        "../../scripts/figure_regimes.py"
+
+
+rule figure_overlap:
+    input:
+        "<results>/regimes/overlap.parquet",
+    output:
+        report(
+            "<results>/figures/overlap.png",
+            caption="../report/overlap.rst",
+            category="Figures",
+            labels={"figure": "overlap"},
+        ),
+        "<results>/figures/overlap.pdf",
+    log:
+        "<logs>/figures/overlap.log",
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        style=lookup("figures/overlap", within=config),
+    script:
+        "../../scripts/figure_overlap.py"

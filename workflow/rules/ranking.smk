@@ -1,0 +1,38 @@
+"""Layer lists and variants.
+
+In: results/similarity/{model}/profile.parquet. Out: results/ranking/, results/variants/.
+"""
+
+
+rule ranking:
+    input:
+        profile="<results>/similarity/{model}/profile.parquet",
+    output:
+        "<results>/ranking/{model}/{criterion}.parquet",
+    log:
+        "<logs>/ranking/{model}/{criterion}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        entry=lookup("criteria/{criterion}", within=config),
+        budgets=config["budgets"],
+        seed=config["seed"],
+    script:
+        "../../scripts/ranking.py"
+
+
+rule variants:
+    input:
+        layers=collect("<results>/ranking/{{model}}/{criterion}.parquet", criterion=CRITERIA),
+        model=model_files,
+    output:
+        "<results>/variants/{model}.parquet",
+    log:
+        "<logs>/variants/{model}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        entry=lookup("models/{model}", within=config),
+        criteria=CRITERIA,
+    script:
+        "../../scripts/variants.py"

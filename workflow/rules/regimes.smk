@@ -1,0 +1,55 @@
+"""Statistics over models, and the tables for people.
+
+In: results/scores/, results/variants/. Out: results/regimes/, results/tables/.
+"""
+
+
+rule retention:
+    input:
+        variants=collect("<results>/variants/{model}.parquet", model=MODELS),
+        scores=collect("<results>/scores/{model}/{benchmark}.parquet", model=MODELS, benchmark=BENCHMARKS),
+        package=package("regimes"),
+    output:
+        "<results>/regimes/retention.parquet",
+    log:
+        "<logs>/regimes/retention.log",
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        models=MODELS,
+        groups=GROUPS,
+        statistics=config["statistics"],
+        seed=config["seed"],
+    script:
+        "../../scripts/retention.py"
+
+
+rule overlap:
+    input:
+        variants=collect("<results>/variants/{model}.parquet", model=MODELS),
+    output:
+        "<results>/regimes/overlap.parquet",
+    log:
+        "<logs>/regimes/overlap.log",
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        models=MODELS,
+    script:
+        "../../scripts/overlap.py"
+
+
+rule summary:
+    input:
+        retention="<results>/regimes/retention.parquet",
+        overlap="<results>/regimes/overlap.parquet",
+    output:
+        retention=report("<results>/tables/retention.csv", caption="../report/summary.rst", category="Tables"),
+        overlap=report("<results>/tables/overlap.csv", caption="../report/summary.rst", category="Tables"),
+        summary="<results>/tables/summary.md",
+    log:
+        "<logs>/tables/summary.log",
+    conda:
+        "../../envs/cpu.yaml"
+    script:
+        "../../scripts/summary.py"

@@ -1,0 +1,56 @@
+"""Calibration and similarity.
+
+In: the config's domains and models. Out: results/calibration/, results/similarity/.
+"""
+
+
+rule calibration:
+    input:
+        source_table("domains"),
+    output:
+        "<results>/calibration/{domain}.parquet",
+    log:
+        "<logs>/calibration/{domain}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        entry=lookup("domains/{domain}", within=config),
+        seed=config["seed"],
+    script:
+        "../../scripts/calibration.py"
+
+
+rule similarity:
+    input:
+        calibration="<results>/calibration/{domain}.parquet",
+        model=model_files,
+        package=package("similarity", "decoder", "models"),
+    output:
+        "<results>/similarity/{model}/{domain}.parquet",
+    log:
+        "<logs>/similarity/{model}/{domain}.log",
+    benchmark:
+        "<benchmarks>/similarity/{model}/{domain}.tsv"
+    conda:
+        "../../envs/gpu.yaml"
+    resources:
+        gpu=lookup("models/{model}/gpu", within=config),
+    params:
+        entry=lookup("models/{model}", within=config),
+    script:
+        "../../scripts/similarity.py"
+
+
+rule profile:
+    input:
+        similarities=collect("<results>/similarity/{{model}}/{domain}.parquet", domain=DOMAINS),
+    output:
+        "<results>/similarity/{model}/profile.parquet",
+    log:
+        "<logs>/similarity/{model}/profile.log",
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        domains=DOMAINS,
+    script:
+        "../../scripts/profiles.py"
