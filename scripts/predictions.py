@@ -16,26 +16,28 @@ def main(
     variants: str,
     max_new_tokens: int,
     output: str,
+    batch_size: int,
     threads: int,
 ) -> None:
     """Answer what is not answered yet and write the predictions table."""
     questions = tables.read(benchmark, "benchmark")
     asked = tables.read(variants, "variants").filter(pl.col("budget") == budget)
     loaded = models.load(entry, threads)
-    provenance = {**tables.provenance(variants), "config": entry, "max_new_tokens": max_new_tokens}
+    provenance = {"variants": tables.provenance(variants), "model": entry, "max_new_tokens": max_new_tokens}
     journal = evaluation.Journal(output, provenance)
-    computed = evaluation.answer_all(loaded, questions, asked, journal, entry["batch_size"], max_new_tokens)
+    computed = evaluation.answer_all(loaded, questions, asked, journal, batch_size, max_new_tokens)
     logging.info("%d answers computed for %d variants", computed, asked["variant_id"].n_unique())
 
 
 if "snakemake" in globals():
     with job(snakemake.log[0]):
         main(
-            snakemake.params.entry,
+            {**snakemake.params.model, "gpu": snakemake.resources.gpu},
             snakemake.wildcards.budget,
             snakemake.input.benchmark,
             snakemake.input.variants,
             snakemake.params.max_new_tokens,
             snakemake.output[0],
+            snakemake.resources.batch_size,
             snakemake.threads,
         )

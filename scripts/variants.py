@@ -20,7 +20,7 @@ if "snakemake" in globals():
     with job(snakemake.log[0]):
         main(
             snakemake.wildcards.model,
-            snakemake.params.entry,
+            snakemake.params.model,
             snakemake.params.criteria,
             snakemake.input.layers,
             snakemake.output[0],

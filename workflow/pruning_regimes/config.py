@@ -95,6 +95,12 @@ def _fill(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> Non
     if isinstance(others, Mapping):
         for key in value.keys() - schema.get("properties", {}).keys():
             _fill(value[key], others, root)
+    # The schema's order, however the user wrote it: a job must not run again because two keys changed places.
+    ordered = [key for key in schema.get("properties", {}) if key in value]
+    ordered += [key for key in value if key not in ordered]
+    entries = {key: value[key] for key in ordered}
+    value.clear()
+    value.update(entries)
 
 
 def _sentence(error: ValidationError) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +97,7 @@ def answer_all(
 
 
 @torch.inference_mode()
-def answer(
-    loaded: Loaded, prompts: list[str], images: list[list[bytes]], max_new_tokens: int
-) -> Iterable[dict[str, Any]]:
+def answer(loaded: Loaded, prompts: list[str], images: list[list[bytes]], max_new_tokens: int) -> list[dict[str, Any]]:
     """Greedy answers to one batch of prompts, by the model as it is now.
 
     Returns: per prompt response, n_tokens (answer tokens, the end token not counted), finish_reason (stop, length, or

@@ -34,6 +34,12 @@ def model_files(wildcards):
     return sorted(str(file) for pattern in ("*.json", "*.jinja", "*.safetensors") for file in path.glob(pattern))
 
 
+def model_identity(wildcards):
+    """What decides a model's answers: where it is, its revision, its dtype; not how many samples run at a time."""
+    entry = config["models"][wildcards.model]
+    return {key: entry[key] for key in ("path", "revision", "dtype")}
+
+
 def source_table(section):
     """Input function: the user's own table of a domain or benchmark; none for generated data."""
 

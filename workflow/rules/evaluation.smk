@@ -37,8 +37,10 @@ rule predictions:
         "../../envs/gpu.yaml"
     resources:
         gpu=lookup("models/{model}/gpu", within=config),
+        # A resource, because a change must not run the job again.
+        batch_size=lookup("models/{model}/batch_size", within=config),
     params:
-        entry=lookup("models/{model}", within=config),
+        model=model_identity,
         max_new_tokens=lookup("benchmarks/{benchmark}/max_new_tokens", within=config),
     script:
         "../../scripts/predictions.py"

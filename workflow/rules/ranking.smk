@@ -32,7 +32,7 @@ rule variants:
     conda:
         "../../envs/cpu.yaml"
     params:
-        entry=lookup("models/{model}", within=config),
+        model=model_identity,
         criteria=CRITERIA,
     script:
         "../../scripts/variants.py"

@@ -35,8 +35,10 @@ rule similarity:
         "../../envs/gpu.yaml"
     resources:
         gpu=lookup("models/{model}/gpu", within=config),
+        # A resource, because a change must not run the job again.
+        batch_size=lookup("models/{model}/batch_size", within=config),
     params:
-        entry=lookup("models/{model}", within=config),
+        model=model_identity,
     script:
         "../../scripts/similarity.py"
 

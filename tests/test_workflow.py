@@ -1,0 +1,219 @@
+"""End-to-end runs of the workflow on the demo models: results, reruns, interruption, errors."""
+
+from __future__ import annotations
+
+import copy
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import yaml
+
+from pruning_regimes import tables
+
+ROOT = Path(__file__).parents[1]
+CONFIG: dict[str, Any] = {
+    "seed": 1,
+    "models": {
+        name: {"path": str(ROOT / "workflow" / "resources" / name), "dtype": "float32"}
+        for name in ("demo-llava", "demo-idefics3")
+    },
+    "domains": {
+        "math": {"source": "demo", "benchmarks": ["counting", "chart"], "samples": 8},
+        "general": {"source": "demo", "benchmarks": ["attributes", "reading"], "samples": 8},
+    },
+    "criteria": {
+        "math_aware": {"kind": "domain", "weights": {"math": 1.0}},
+        "random": {"kind": "random", "replicates": 2},
+        "last": {"kind": "last"},
+    },
+    "budgets": [1, 0.5],
+    "benchmarks": {
+        "chart": {"source": "demo", "group": "math", "samples": 16},
+        "attributes": {"source": "demo", "group": "general", "samples": 16},
+    },
+    "statistics": {"resamples": 200},
+}
+
+
+def snakemake(
+    directory: Path, config: dict[str, Any], *arguments: str, check: bool = True
+) -> subprocess.CompletedProcess[str]:
+    """Run the workflow on two cores in a directory of its own."""
+    done = subprocess.run(command(directory, config, *arguments), capture_output=True, text=True, check=False)
+    if check:
+        assert done.returncode == 0, done.stderr[-4000:]
+    return done
+
+
+def command(directory: Path, config: dict[str, Any], *arguments: str) -> list[str]:
+    """The Snakemake call for a config, which is written to the directory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    file = directory / "study.yaml"
+    file.write_text(yaml.safe_dump(config, sort_keys=False))
+    fixed = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(directory), "--configfile", str(file)]
+    return [sys.executable, "-m", "snakemake", *fixed, "--cores", "2", *arguments]
+
+
+def planned(directory: Path, config: dict[str, Any]) -> dict[str, int]:
+    """Jobs per rule that a dry run announces."""
+    done = snakemake(directory, config, "--dry-run", "--quiet", "reason")
+    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.M)}
+
+
+def computed_answers(directory: Path) -> int:
+    """Answers computed by the prediction jobs, as their latest logs state."""
+    logs = (directory / "results" / "logs" / "predictions").rglob("*.log")
+    return sum(int(re.search(r"(\d+) answers computed", log.read_text())[1]) for log in logs)
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished small study."""
+    directory = tmp_path_factory.mktemp("study")
+    snakemake(directory, CONFIG)
+    return directory
+
+
+def test_a_study_ends_with_figures_and_tables_that_keep_their_contracts(study: Path) -> None:
+    results = study / "results"
+    for figure in ("similarity", "layers", "regimes", "overlap"):
+        assert (results / "figures" / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
+        assert (results / "figures" / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
+    retention = tables.read(results / "regimes" / "retention.parquet", "retention")
+    cells = retention.filter(pl.col("benchmark").is_null(), pl.col("criterion") != tables.DENSE)
+    # 2 models x 2 groups x 3 criteria x 2 budgets
+    assert len(cells) == 24
+    assert set(cells.filter(pl.col("budget") == "0.5")["n_removed"]) == {6, 7}
+    for model in CONFIG["models"]:
+        assert model in (results / "tables" / "summary.md").read_text()
+        similarity = tables.read(results / "similarity" / model / "math.parquet", "similarity")
+        assert similarity["sample_id"].n_unique() == 8
+    provenance = tables.provenance(results / "predictions" / "demo-llava" / "chart" / "1.parquet")
+    assert provenance["package_version"] and provenance["libraries"]["torch"]
+
+
+def test_every_variant_answers_every_question_and_equal_layer_sets_only_once(study: Path) -> None:
+    for model in CONFIG["models"]:
+        variants = tables.read(study / "results" / "variants" / f"{model}.parquet", "variants")
+        scores = tables.read(study / "results" / "scores" / model / "chart.parquet", "scores")
+        assert set(scores["variant_id"]) == set(variants["variant_id"])
+        assert len(scores) == 16 * variants["variant_id"].n_unique()
+
+
+def test_a_finished_study_has_nothing_left_to_do(study: Path) -> None:
+    assert planned(study, CONFIG) == {}
+
+
+def test_a_figure_style_redraws_that_figure_only(study: Path) -> None:
+    config = copy.deepcopy(CONFIG)
+    config["figures"] = {"regimes": {"width": 5.0}}
+    assert planned(study, config) == {"figure_regimes": 1, "all": 1, "total": 2}
+
+
+def test_the_order_of_keys_and_the_batch_size_change_nothing(study: Path) -> None:
+    config = copy.deepcopy(CONFIG)
+    path = config["models"]["demo-llava"].pop("path")
+    config["models"]["demo-llava"].update(batch_size=4, path=path)
+    assert planned(study, config) == {}
+
+
+def test_a_benchmarks_size_concerns_that_benchmark_only(study: Path) -> None:
+    config = copy.deepcopy(CONFIG)
+    config["benchmarks"]["chart"]["samples"] = 12
+    jobs = planned(study, config)
+    assert jobs["benchmark"] == 1 and jobs["predictions"] == 2 * 3 and jobs["scores"] == 2
+    assert "similarity" not in jobs and "ranking" not in jobs
+
+
+def test_a_new_criterion_computes_only_the_answers_of_its_new_variants(study: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "copy"
+    subprocess.run(["cp", "-a", str(study), str(directory)], check=True)
+    config = copy.deepcopy(CONFIG)
+    config["criteria"]["uniform"] = {"kind": "uniform"}
+    before = {
+        model: set(tables.read(study / "results" / "variants" / f"{model}.parquet", "variants")["variant_id"])
+        for model in CONFIG["models"]
+    }
+    snakemake(directory, config)
+    new = 0
+    for model, known in before.items():
+        after = tables.read(directory / "results" / "variants" / f"{model}.parquet", "variants")
+        new += len(set(after["variant_id"]) - known)
+    assert new > 0
+    assert computed_answers(directory) == new * 2 * 16
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_answers(study: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "killed"
+    process = subprocess.Popen(
+        command(directory, CONFIG), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    predictions = directory / "results" / "predictions"
+    deadline = time.monotonic() + 120
+    while len(list(predictions.rglob("[0-9]*.parquet"))) < 3 and time.monotonic() < deadline:
+        assert process.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = {path: path.stat().st_mtime_ns for path in predictions.rglob("[0-9]*.parquet")}
+    assert 3 <= len(kept) < 12
+    snakemake(directory, CONFIG, "--unlock")
+    snakemake(directory, CONFIG, "--rerun-incomplete")
+    assert sum(path.stat().st_mtime_ns == before for path, before in kept.items()) >= len(kept) - 2
+    for path in (study / "results" / "predictions").rglob("[0-9]*.parquet"):
+        expected = tables.read(path, "predictions")
+        assert tables.read(directory / path.relative_to(study), "predictions").equals(expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda c: c.update(budget=[1]), "budget: unknown key in the config; did you mean 'budgets'?"),
+        (lambda c: c["budgets"].append(13), "budgets: 13 removes 13 of the 12 decoder layers of models.demo-llava"),
+        (
+            lambda c: c["models"]["demo-llava"].update(path=str(ROOT / "workflow/resources/demo-lava")),
+            "models.demo-llava.path: ",
+        ),
+        (lambda c: c["criteria"]["last"].update(kind="lats"), "criteria.last.kind: unknown criterion 'lats'; did you"),
+    ],
+)
+def test_a_bad_config_gets_one_sentence_before_any_job(change: Any, sentence: str, tmp_path: Path) -> None:
+    config = copy.deepcopy(CONFIG)
+    change(config)
+    done = snakemake(tmp_path, config, check=False)
+    assert done.returncode != 0
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_job_that_fails_says_why_in_one_sentence_and_loses_nothing(study: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "copy"
+    subprocess.run(["cp", "-a", str(study), str(directory)], check=True)
+    damaged = directory / "results" / "similarity" / "demo-llava" / "profile.parquet"
+    damaged.write_bytes(b"no table")
+    done = snakemake(directory, CONFIG, "--forcerun", "ranking", "--until", "ranking", check=False)
+    assert done.returncode != 0
+    assert "profile.parquet cannot be read as a Parquet table" in done.stderr
+    assert (directory / "results" / "predictions" / "demo-llava" / "chart" / "1.parquet").is_file()
+
+
+def test_the_report_holds_every_figure(study: Path) -> None:
+    snakemake(study, CONFIG, "--report", "report.html")
+    report = (study / "report.html").read_text()
+    for name in ("similarity", "layers", "regimes", "overlap"):
+        assert f"{name}.png" in report
+
+
+def test_one_figure_can_be_asked_for(study: Path, tmp_path: Path) -> None:
+    done = snakemake(tmp_path, CONFIG, "--dry-run", "--quiet", "reason", "results/figures/similarity.png")
+    jobs = done.stdout + done.stderr
+    assert re.search(r"^similarity +4$", jobs, re.M) and not re.search(r"^predictions", jobs, re.M)
