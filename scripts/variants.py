@@ -1,6 +1,5 @@
 """Collect the distinct layer sets that criteria and budgets ask for, for a model."""
 
-from pathlib import Path
 from typing import Any
 
 from pruning_regimes import tables, variants
@@ -9,11 +8,10 @@ from pruning_regimes.jobs import job
 
 def main(model: str, entry: dict[str, Any], criteria: list[str], layer_lists: list[str], output: str) -> None:
     """Read the layer list of each criterion and write the variants table."""
-    path = Path(entry["path"]).expanduser()
-    revision = variants.content_revision(path) if path.is_dir() else entry["revision"]
+    model_id, revision = variants.identity(entry["path"], entry["revision"])
     lists = {name: tables.read(file, "layers") for name, file in zip(criteria, layer_lists, strict=True)}
-    table = variants.collect(entry["path"], revision, lists)
-    tables.write(table, "variants", output, {"model": model, "path": entry["path"], "revision": revision})
+    table = variants.collect(model_id, revision, lists)
+    tables.write(table, "variants", output, {"model": model, "model_id": model_id, "revision": revision})
 
 
 if "snakemake" in globals():

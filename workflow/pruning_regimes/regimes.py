@@ -8,7 +8,7 @@ the dense model are scored on the same resampled questions (Miller 2024, 2411.00
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,78 @@ def resampled_accuracies(scores: np.ndarray, resamples: int, rng: np.random.Gene
     return weights.astype(np.float64) @ scores.T / n_questions
 
 
+@dataclass(frozen=True)
+class Measured:
+    """Accuracy and retention of one (criterion, budget) on one benchmark or, as a mean, on a group of them.
+
+    Attributes:
+        accuracies, retentions: [R] bootstrap draws; retention and its draws are None where it is undefined.
+    """
+
+    n_questions: int
+    chance: float
+    dense_accuracy: float
+    accuracy: float
+    accuracies: np.ndarray
+    retention: float | None
+    retentions: np.ndarray | None
+
+    def row(self, confidence: float) -> dict[str, Any]:
+        """The measured columns of the retention table, with percentile limits."""
+        tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+        low, high = np.quantile(self.accuracies, tails)
+        retention_limits = (None, None) if self.retentions is None else np.quantile(self.retentions, tails)
+        return {
+            "n_questions": self.n_questions,
+            "chance": self.chance,
+            "dense_accuracy": self.dense_accuracy,
+            "accuracy": self.accuracy,
+            "accuracy_low": low,
+            "accuracy_high": high,
+            "retention": self.retention,
+            "retention_low": retention_limits[0],
+            "retention_high": retention_limits[1],
+        }
+
+
+def measure(benchmark: Scored, draws: np.ndarray, variants: Sequence[str], dense: str, confidence: float) -> Measured:
+    """Accuracy and retention of the mean over variants (a criterion's replicates) on one benchmark.
+
+    Retention is undefined where the lower confidence limit of the dense accuracy is not above chance: it would divide
+    by noise.
+
+    Args:
+        draws: [R, V] resampled accuracies of the benchmark.
+        variants: variant ids, one per replicate.
+        dense: variant id of the dense model.
+    """
+    at, dense_at = [benchmark.rows[variant] for variant in variants], benchmark.rows[dense]
+    n_questions = benchmark.scores.shape[1]
+    accuracy, dense_accuracy = float(benchmark.scores[at].mean()), float(benchmark.scores[dense_at].mean())
+    accuracies, dense_accuracies = draws[:, at].mean(1), draws[:, dense_at]
+    retention = retentions = None
+    if np.quantile(dense_accuracies, (1 - confidence) / 2) > benchmark.chance:
+        retention = (accuracy - benchmark.chance) / (dense_accuracy - benchmark.chance)
+        # The few resamples in which the dense model is not above chance count as one answer above it.
+        above = np.maximum(dense_accuracies - benchmark.chance, 1 / n_questions)
+        retentions = (accuracies - benchmark.chance) / above
+    return Measured(n_questions, benchmark.chance, dense_accuracy, accuracy, accuracies, retention, retentions)
+
+
+def mean(members: Sequence[Measured]) -> Measured:
+    """The mean over a group's benchmarks, each weighing the same; retention only if it is defined for all."""
+    defined = all(member.retention is not None for member in members)
+    return Measured(
+        n_questions=sum(member.n_questions for member in members),
+        chance=float(np.mean([member.chance for member in members])),
+        dense_accuracy=float(np.mean([member.dense_accuracy for member in members])),
+        accuracy=float(np.mean([member.accuracy for member in members])),
+        accuracies=np.mean([member.accuracies for member in members], axis=0),
+        retention=float(np.mean([member.retention for member in members])) if defined else None,
+        retentions=np.mean([member.retentions for member in members], axis=0) if defined else None,
+    )
+
+
 def retention(
     model: str,
     variants: pl.DataFrame,
@@ -75,79 +147,41 @@ def retention(
 ) -> pl.DataFrame:
     """The retention table of one model: per criterion and budget, for every benchmark and every group.
 
-    A criterion's replicates are averaged within each resample. Where the lower confidence limit of the dense
-    accuracy is not above chance, retention is undefined and left empty, for the benchmark and for its group.
+    A criterion's replicates are averaged within each resample.
 
     Args:
         variants: the variants table.
         benchmarks: benchmark -> its scores.
     """
-    tail = (1 - confidence) / 2
-    cells = variants.group_by("criterion", "budget", "n_removed", maintain_order=True).agg("variant_id")
     n_layers = len(variants["kept"][0])
-    dense_id = variants.filter(pl.col("criterion") == DENSE)["variant_id"][0]
-    drawn: dict[str, np.ndarray] = {}
-    for name, benchmark in benchmarks.items():
-        # A stream per benchmark, so that adding one leaves the others' intervals as they are.
-        rng = np.random.default_rng([seed, zlib.crc32(f"{model}/{name}".encode())])
-        drawn[name] = resampled_accuracies(benchmark.scores, resamples, rng)
-
-    def limits(values: np.ndarray) -> tuple[float, float]:
-        low, high = np.quantile(values, [tail, 1 - tail])
-        return float(low), float(high)
-
+    dense = variants.filter(pl.col("criterion") == DENSE)["variant_id"][0]
+    # A random stream per benchmark, so that adding one leaves the others' intervals as they are.
+    draws = {
+        name: resampled_accuracies(
+            benchmark.scores, resamples, np.random.default_rng([seed, zlib.crc32(f"{model}/{name}".encode())])
+        )
+        for name, benchmark in benchmarks.items()
+    }
     rows: list[dict[str, Any]] = []
-    for cell in cells.iter_rows(named=True):
-        groups: dict[str, list[tuple[dict[str, Any], np.ndarray, np.ndarray | None]]] = {}
-        for name, benchmark in benchmarks.items():
-            at = [benchmark.rows[variant] for variant in cell["variant_id"]]
-            dense_at = benchmark.rows[dense_id]
-            accuracy = float(benchmark.scores[at].mean())
-            dense = float(benchmark.scores[dense_at].mean())
-            accuracies = drawn[name][:, at].mean(1)
-            dense_accuracies = drawn[name][:, dense_at]
-            defined = limits(dense_accuracies)[0] > benchmark.chance
-            retentions = None
-            if defined:
-                # A resampled dense accuracy at chance would divide by nothing; it is as rare as the interval allows.
-                above = np.maximum(dense_accuracies - benchmark.chance, 1 / benchmark.scores.shape[1])
-                retentions = (accuracies - benchmark.chance) / above
-            row = {
-                "benchmark": name,
-                "n_questions": benchmark.scores.shape[1],
-                "chance": benchmark.chance,
-                "dense_accuracy": dense,
-                "accuracy": accuracy,
-                "retention": (accuracy - benchmark.chance) / (dense - benchmark.chance) if defined else None,
-            }
-            groups.setdefault(benchmark.group, []).append((row, accuracies, retentions))
-        for group, members in groups.items():
-            defined = all(retentions is not None for _, _, retentions in members)
-            means = {
-                key: float(np.mean([row[key] for row, _, _ in members]))
-                for key in ("chance", "dense_accuracy", "accuracy", *(["retention"] if defined else []))
-            }
-            whole = {"benchmark": None, "n_questions": sum(row["n_questions"] for row, _, _ in members), **means}
-            group_accuracies = np.mean([accuracies for _, accuracies, _ in members], axis=0)
-            group_retentions = np.mean([r for _, _, r in members], axis=0) if defined else None
-            for row, accuracies, retentions in [*members, (whole, group_accuracies, group_retentions)]:
-                low, high = limits(accuracies)
-                r_low, r_high = (None, None) if retentions is None else limits(retentions)
+    cells = variants.group_by("criterion", "budget", "n_removed", maintain_order=True).agg("variant_id")
+    for criterion, budget, n_removed, ids in cells.iter_rows():
+        measured = {
+            name: measure(benchmark, draws[name], ids, dense, confidence) for name, benchmark in benchmarks.items()
+        }
+        for group in dict.fromkeys(benchmark.group for benchmark in benchmarks.values()):
+            members = {name: value for name, value in measured.items() if benchmarks[name].group == group}
+            for name, value in [*members.items(), (None, mean(list(members.values())))]:
                 rows.append(
                     {
                         "model": model,
                         "group": group,
-                        "criterion": cell["criterion"],
-                        "budget": cell["budget"],
-                        "n_removed": cell["n_removed"],
+                        "benchmark": name,
+                        "criterion": criterion,
+                        "budget": budget,
+                        "n_removed": n_removed,
                         "n_layers": n_layers,
-                        "n_replicates": len(cell["variant_id"]),
-                        "retention": None,
-                        **row,
-                        "accuracy_low": low,
-                        "accuracy_high": high,
-                        "retention_low": r_low,
-                        "retention_high": r_high,
+                        "n_replicates": len(ids),
+                        **value.row(confidence),
                     }
                 )
     return frame("retention", pl.DataFrame(rows, infer_schema_length=None))

@@ -175,7 +175,7 @@ def write(rows: Any, table: str, path: str | os.PathLike[str], provenance: Mappi
     Raises: DataError if the rows do not keep the contract.
     """
     checked = frame(table, rows)
-    described = json.dumps({"table": table, **environment(), **provenance}, sort_keys=True)
+    described = json.dumps({"table": table, **environment(), **_portable(provenance)}, sort_keys=True)
     with replacing(path) as temporary:
         checked.write_parquet(temporary, compression="zstd", metadata={"provenance": described})
 
@@ -236,6 +236,17 @@ def environment() -> dict[str, Any]:
         "libraries": libraries,
         "date": datetime.now(UTC).date().isoformat(),
     }
+
+
+def _portable(value: Any) -> Any:
+    """The same, with the last part of each absolute path in its place: a table names no machine."""
+    if isinstance(value, Mapping):
+        return {key: _portable(below) for key, below in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_portable(below) for below in value]
+    if isinstance(value, str) and Path(value).expanduser().is_absolute():
+        return Path(value).name
+    return value
 
 
 def _commit() -> str | None:

@@ -14,27 +14,37 @@ import polars as pl
 
 from pruning_regimes.tables import DENSE, DENSE_BUDGET, frame
 
+# What decides a model's answers, of the files in its directory.
+MODEL_FILES = (".json", ".jinja", ".safetensors", ".model", ".txt", ".bin")
+
 
 def variant_id(model: str, revision: str, kept: Sequence[int]) -> str:
     """Short hash of model id, revision and kept layers: the same layers of the same model are the same variant."""
     return hashlib.sha256(json.dumps([model, revision, sorted(kept)]).encode()).hexdigest()[:12]
 
 
-def content_revision(directory: Path) -> str:
-    """Short hash of a local model's files, in place of a revision: other weights at the same path are another model."""
+def identity(path: str, revision: str) -> tuple[str, str]:
+    """Id and revision of a model, the same on any machine.
+
+    Returns: hub id and revision of a hub model; for a directory its name and a short hash of its files, so that other
+        weights at the same path are another model.
+    """
+    directory = Path(path).expanduser()
+    if not directory.is_dir():
+        return path, revision
     digest = hashlib.sha256()
-    for file in sorted(path for path in directory.iterdir() if path.is_file() and path.suffix not in (".md", ".pt")):
+    for file in sorted(found for found in directory.iterdir() if found.suffix in MODEL_FILES):
         digest.update(file.name.encode())
         with file.open("rb") as stream:
             digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()[:12]
+    return directory.resolve().name, digest.hexdigest()[:12]
 
 
 def collect(model: str, revision: str, layer_lists: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """The variants table of a model: the dense model, then every criterion, replicate and budget.
 
     Args:
-        model: path or hub id.
+        model, revision: the model's identity.
         layer_lists: criterion -> layers table.
     """
     n_layers = next(iter(layer_lists.values()))["layer"].max() + 1

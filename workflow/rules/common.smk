@@ -6,6 +6,7 @@ from snakemake.exceptions import WorkflowError
 
 from pruning_regimes.config import complete
 from pruning_regimes.errors import StudyError
+from pruning_regimes.variants import MODEL_FILES
 
 try:
     complete(config, workflow.source_path("../schemas/config.schema.yaml"))
@@ -31,7 +32,7 @@ wildcard_constraints:
 def model_files(wildcards):
     """The files of a local model, so that other weights at the same path are noticed; none for a hub model."""
     path = Path(config["models"][wildcards.model]["path"]).expanduser()
-    return sorted(str(file) for pattern in ("*.json", "*.jinja", "*.safetensors") for file in path.glob(pattern))
+    return sorted(str(file) for file in path.glob("*") if file.suffix in MODEL_FILES)
 
 
 def model_identity(wildcards):

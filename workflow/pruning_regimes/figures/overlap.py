@@ -37,15 +37,16 @@ def figure(overlap: pl.DataFrame, style: Mapping[str, Any]) -> Figure:
             cells = dict(zip(part.select("criterion_a", "criterion_b").iter_rows(), part["jaccard"], strict=True))
             matrix = [[cells[a, b] for b in criteria] for a in criteria]
             ax.grid(False)
-            image = ax.imshow(matrix, cmap="Blues", vmin=0, vmax=1)
+            image = ax.imshow(matrix, cmap="Blues", vmin=0, vmax=1, aspect="auto")
             for y, row in enumerate(matrix):
                 for x, value in enumerate(row):
                     colour = "white" if value >= DARK else INK
                     ax.text(x, y, f"{value:.2f}", color=colour, fontsize=7, ha="center", va="center")
             ax.set_title(f"{part['n_removed'][0]} removed\n(by chance {part['expected_jaccard'][0]:.2f})", fontsize=10)
         line[0].set_ylabel(model)
-    # All panels share their axes.
-    axes[0, 0].set_xticks(places, labels, rotation=90)
+    axes[0, 0].set_xticks(places, labels)  # of all panels, as they share their axes
     axes[0, 0].set_yticks(places, labels)
+    for ax in axes[-1]:
+        ax.tick_params(axis="x", rotation=90)
     fig.colorbar(image, ax=axes, label="Jaccard overlap", aspect=40, pad=0.01)
     return fig

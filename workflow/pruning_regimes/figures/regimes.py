@@ -17,6 +17,7 @@ from pruning_regimes.tables import DENSE
 
 REFERENCES = {"dense": 1.0, "chance": 0.0}  # by the definition of retention
 UNDEFINED = "retention is undefined:\nthe dense model is not clearly\nabove chance on every\nbenchmark of this group"
+MARGIN = 0.06  # of the horizontal axis, left and right of the first and the last budget
 TICK_INCHES = 0.4  # room for a tick label such as (12%)
 
 
@@ -39,8 +40,9 @@ def figure(retention: pl.DataFrame, style: Mapping[str, Any]) -> Figure:
     models, groups = in_order(rows["model"]), in_order(rows["group"])
     criteria = looks((name for name in in_order(rows["criterion"]) if name != DENSE), CRITERIA)
     # One scale for all panels; the ticks differ, as models differ in depth.
-    span = 1.04 * rows["percent"].max()
-    apart = TICK_INCHES * span / (0.8 * style["width"] / len(groups))
+    farthest = rows["percent"].max()
+    margin = MARGIN * farthest
+    apart = TICK_INCHES * farthest * len(groups) / (0.7 * style["width"])
     fig, axes = panels(style, len(models), len(groups), sharey=True)
     for model, line in zip(models, axes, strict=True):
         for group, ax in zip(groups, line, strict=True):
@@ -49,13 +51,13 @@ def figure(retention: pl.DataFrame, style: Mapping[str, Any]) -> Figure:
                 ax.axhline(level, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
             _curves(ax, part, criteria)
             _ticks(ax, part, apart)
-            ax.set_xlim(-0.03 * span, span)
+            ax.set_xlim(-margin, farthest + margin)
         for name, level in REFERENCES.items():
             line[-1].annotate(name, (1, level), (4, 0), ("axes fraction", "data"), "offset points", va="center")
         line[0].set_ylabel(f"{model}\nretention")
-    for ax, group in zip(axes[0], groups, strict=True):
-        ax.set_title(f"{group} benchmarks")
-    fig.supxlabel("decoder layers removed (share of the model's layers)", fontsize=10)
+    for top, bottom, group in zip(axes[0], axes[-1], groups, strict=True):
+        top.set_title(f"{group} benchmarks")
+        bottom.set_xlabel("decoder layers removed (share of all)")
     legend(fig, [_handle(look) for look in criteria.values()])
     return fig
 
@@ -63,14 +65,15 @@ def figure(retention: pl.DataFrame, style: Mapping[str, Any]) -> Figure:
 def _curves(ax: Axes, part: pl.DataFrame, criteria: Mapping[str, Look]) -> None:
     """A line per criterion with its confidence limits, from the dense model on."""
     if part["retention"].is_null().all():
-        ax.text(0.5, 0.5, UNDEFINED, transform=ax.transAxes, ha="center", va="center")
+        ax.text(0.5, 0.5, UNDEFINED, transform=ax.transAxes, ha="center", va="center", backgroundcolor="white")
         return
-    gap = min(b - a for a, b in pairwise(in_order(part["percent"])))
+    dense = part.filter(pl.col("criterion") == DENSE)
+    budgets = in_order(part["percent"])
+    gap = min(MARGIN / 0.3 * budgets[-1], *(b - a for a, b in pairwise(budgets)))
     for index, (criterion, look) in enumerate(criteria.items()):
-        # Side by side, so that no criterion's limits hide another's; all start from the same dense model.
+        # Side by side, so that no criterion's limits hide another's: up to 0.3 gaps off the tick, within the margin.
         aside = 0.6 * gap * ((index + 0.5) / len(criteria) - 0.5)
-        dense, pruned = (part.filter(pl.col("criterion") == name) for name in (DENSE, criterion))
-        pruned = pruned.with_columns(pl.col("percent") + aside)
+        pruned = part.filter(pl.col("criterion") == criterion).with_columns(pl.col("percent") + aside)
         points = pl.concat([dense, pruned])
         ax.plot(points["percent"], points["retention"], color=look.colour, linewidth=1, alpha=0.8, label=look.label)
         ax.vlines(

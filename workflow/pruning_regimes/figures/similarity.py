@@ -24,7 +24,7 @@ def draw(profile: pl.DataFrame, style: Mapping[str, Any], outputs: Sequence[str 
 
 @theme()
 def figure(profile: pl.DataFrame, style: Mapping[str, Any]) -> Figure:
-    """One panel per model: decoder layer against cosine, a line per domain, a band from the 10th to the 90th percentile.
+    """One panel per model: decoder layer against cosine; per domain a line, and a band of 10th to 90th percentile.
 
     Args:
         profile: the profile table of all models.

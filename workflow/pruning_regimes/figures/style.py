@@ -1,7 +1,8 @@
 """What all figures share: theme, colours and markers, the grid of panels, and saving.
 
-Colours come from palettes made for colour-blind readers (Okabe and Ito; Paul Tol, muted). So many colours are not all
-easy to tell apart, so a criterion also has a marker of its own.
+Colours come mostly from palettes made for colour-blind readers (Okabe and Ito; Paul Tol, muted). Those of the first six
+criteria stay apart under simulated deuteranopia and protanopia (Machado et al. 2009; CIE Lab distance above 17). More
+colours cannot all do so, so every criterion also has a marker of its own.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ CRITERIA = {
     "math_aware": ("#0072B2", "o"),
     "non_math_aware": ("#D55E00", "s"),
     "mixed": ("#009E73", "D"),
-    "random": ("#7F7F7F", "X"),
+    "random": ("#444444", "X"),
     "last": ("#CC79A7", "v"),
     "uniform": ("#E69F00", "^"),
     "block_influence": ("#56B4E9", "P"),
@@ -36,20 +37,20 @@ CRITERIA = {
     "interlace": ("#882255", ">"),
     "sleb": ("#999933", "p"),
     "perplexity": ("#117733", "h"),
-    "taylor": ("#44AA99", "*"),
+    "taylor": ("#DDCC77", "*"),
     "spaced": ("#AA4499", "d"),
-    "contrast": ("#000000", "8"),
+    "contrast": ("#661100", "8"),
 }
 DOMAINS = {"math": ("#0072B2", "o"), "general": ("#D55E00", "s")}
 FALLBACK = (
     ("#CC6677", "o"),
     ("#6699CC", "s"),
-    ("#661100", "D"),
-    ("#DDCC77", "^"),
+    ("#44AA99", "D"),
+    ("#AA4466", "^"),
     ("#88CCEE", "v"),
-    ("#AA4466", "X"),
+    ("#7F7F7F", "X"),
 )
-# Dates and versions would make two drawings of one figure differ.
+# A date would make two drawings of one figure differ.
 METADATA = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
 
 
