@@ -31,7 +31,7 @@ IDEFICS_TOKENS = ("<fake_token_around_image>", "<global-img>", "<end_of_utteranc
 QUESTION_WORDS = (
     "? how many objects circle circles square squares triangle triangles cross crosses red green blue yellow more or "
     "same what colour shape is the there a yes no where from left right above below describe height of sum and "
-    "difference highest bar result which word letter object"
+    "difference highest bar result which word letter object row column"
 ).split()
 CHAT_TEMPLATE = (
     "{% for message in messages %}{{ '<|' + message['role'] + '|>' }}"
@@ -80,11 +80,6 @@ def build(family: str, seed: int) -> tuple[PreTrainedModel, ProcessorMixin]:
     raise ValueError(f"demo family {family!r}: expected one of {', '.join(FAMILIES)}")
 
 
-def vision_tower(model: PreTrainedModel) -> torch.nn.Module:
-    """The tower with its projector's inputs, in both families."""
-    return model.model.vision_tower if hasattr(model.model, "vision_tower") else model.model.vision_model
-
-
 def image_tokens(model: PreTrainedModel, pixel_values: torch.Tensor) -> torch.Tensor:
     """Projected image features, [B, 9, D], one per cell in reading order."""
     features = model.get_image_features(pixel_values=pixel_values, return_dict=True).pooler_output
@@ -131,6 +126,8 @@ def _build_llava(tokenizer: PreTrainedTokenizerFast) -> tuple[PreTrainedModel, P
         tie_word_embeddings=True,
     )
     model = LlavaForConditionalGeneration(config)
+    # At CLIP's own scale the position embeddings drown in bright patches, and the model never learns where things are.
+    torch.nn.init.normal_(model.model.vision_tower.embeddings.position_embedding.weight, std=0.7)
     model.generation_config = _generation_config(tokenizer)
     image_processor = CLIPImageProcessorPil(
         size={"shortest_edge": SIZE},

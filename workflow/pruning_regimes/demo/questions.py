@@ -1,7 +1,7 @@
 """Questions about the demo images: all that can be asked of a content, with their answers.
 
-Tasks belong to benchmarks, benchmarks to a group (math or general). The auxiliary tasks (`transcribe`, `height`) only
-help the training; no benchmark asks them.
+Tasks belong to benchmarks, benchmarks to a group (math or general). The auxiliary tasks (`transcribe`, `height`, `row`,
+`column`) only help the training; no benchmark asks them.
 """
 
 from __future__ import annotations
@@ -95,6 +95,11 @@ def _object_questions(content: Objects) -> list[Question]:
             # An absent pair is asked for only where its colour or shape is there: the question must be looked up.
             if there == "yes" or counts[colour] or counts[shape]:
                 out.append(Question("existence", f"is there a {colour} {shape} ?", there, ("yes", "no")))
+    for cell, colour, shape in present:
+        if kinds.count((colour, shape)) == 1:
+            row, column = divmod(cell, GRID)
+            out.append(Question("row", f"row of the {colour} {shape} ?", str(row + 1)))
+            out.append(Question("column", f"column of the {colour} {shape} ?", str(column + 1)))
     for (cell_a, *a), (cell_b, *b) in permutations(present, 2):
         if kinds.count(tuple(a)) > 1 or kinds.count(tuple(b)) > 1:
             continue

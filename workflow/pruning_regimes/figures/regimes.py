@@ -76,6 +76,9 @@ def _curves(ax: Axes, part: pl.DataFrame, criteria: Mapping[str, Look]) -> None:
         pruned = part.filter(pl.col("criterion") == criterion).with_columns(pl.col("percent") + aside)
         points = pl.concat([dense, pruned])
         ax.plot(points["percent"], points["retention"], color=look.colour, linewidth=1, alpha=0.8, label=look.label)
+        ax.fill_between(
+            points["percent"], points["retention_low"], points["retention_high"], color=look.colour, alpha=0.1, lw=0
+        )
         ax.vlines(
             pruned["percent"], pruned["retention_low"], pruned["retention_high"], color=look.colour, linewidth=1.4
         )

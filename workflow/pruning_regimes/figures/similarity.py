@@ -6,12 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pruning_regimes.errors import DataError
 from pruning_regimes.figures.style import DOMAINS, in_order, legend, looks, panels, save, theme
+
+SMALLEST = 1e-6  # cosines closer to 1 than this are drawn here
+TICKS = (-0.5, 0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999)
 
 
 def draw(profile: pl.DataFrame, style: Mapping[str, Any], outputs: Sequence[str | Path]) -> None:
@@ -56,6 +61,24 @@ def figure(profile: pl.DataFrame, style: Mapping[str, Any]) -> Figure:
             )
         ax.set(title=model, xlabel="decoder layer")
         ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+    stretch(axes[0, 0])
     axes[0, 0].set_ylabel("cosine of input and output")
     legend(fig, handles)
     return fig
+
+
+def stretch(ax: Axes) -> None:
+    """Logarithmic in 1 - cosine, labelled in cosine: the layers that criteria choose among lie close to 1."""
+
+    def forward(cosine: np.ndarray) -> np.ndarray:
+        return -np.log10(np.maximum(1 - np.asarray(cosine), SMALLEST))
+
+    def inverse(stretched: np.ndarray) -> np.ndarray:
+        return 1 - 10 ** -np.asarray(stretched)
+
+    ax.set_yscale("function", functions=(forward, inverse))
+    low, high = inverse(forward(np.array([ax.dataLim.y0, ax.dataLim.y1])) + [-0.1, 0.1])
+    ax.set_ylim(low, high)
+    ticks = [tick for tick in TICKS if low <= tick <= high]
+    ax.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    ax.minorticks_off()
