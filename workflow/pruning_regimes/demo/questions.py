@@ -1,7 +1,7 @@
 """Questions about the demo images: all that can be asked of a content, with their answers.
 
 Tasks belong to benchmarks, benchmarks to a group (math or general). The auxiliary tasks (`transcribe`, `height`, `row`,
-`column`) only help the training; no benchmark asks them.
+`column`, `relation`) only help the training; no benchmark asks them.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from pruning_regimes.demo.scenes import (
     sample_objects,
 )
 
+# Cells beside the middle of the image, and what they are called: where a thing is, seen from the middle.
+SIDES = {1: "above", 3: "left", 5: "right", 7: "below"}
 PLURAL = {shape: f"{shape}s" if shape != "cross" else "crosses" for shape in SHAPES}
 
 # benchmark -> (group, tasks, sampler of the content)
@@ -100,6 +102,8 @@ def _object_questions(content: Objects) -> list[Question]:
             row, column = divmod(cell, GRID)
             out.append(Question("row", f"row of the {colour} {shape} ?", str(row + 1)))
             out.append(Question("column", f"column of the {colour} {shape} ?", str(column + 1)))
+            if cell in SIDES:
+                out.append(Question("position", f"where is the {colour} {shape} ?", SIDES[cell], tuple(SIDES.values())))
     for (cell_a, *a), (cell_b, *b) in permutations(present, 2):
         if kinds.count(tuple(a)) > 1 or kinds.count(tuple(b)) > 1:
             continue
@@ -111,7 +115,7 @@ def _object_questions(content: Objects) -> list[Question]:
         else:
             continue
         text = f"where is the {a[0]} {a[1]} from the {b[0]} {b[1]} ?"
-        out.append(Question("position", text, where, ("left", "right", "above", "below")))
+        out.append(Question("relation", text, where, tuple(SIDES.values())))
     out.append(Question("transcribe", "describe", " ".join(f"{c} {s}" for _, c, s in present)))
     return out
 

@@ -14,7 +14,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,17 +30,15 @@ from pruning_regimes.demo.seeds import generator
 log = logging.getLogger(__name__)
 
 IGNORED = -100
-# Per step: kind of content -> (images, tasks of the questions asked of each image).
-OBJECT_TASKS = tuple(
-    "count count compare compare colour shape existence position position position row column transcribe".split()
+Tasks = tuple[str, ...]
+# First the model must find where a thing is, by row and column; relations of two things stay at chance for this long.
+FIRST_OBJECT_TASKS = tuple(
+    "count count compare compare colour shape existence relation relation relation row column transcribe".split()
 )
+OBJECT_TASKS = tuple("count count compare compare colour shape existence position position transcribe".split())
 CHART_TASKS = ("sum", "sum", "difference", "difference", "maximum", "height", "transcribe")
-MIXTURE = (
-    (scenes.sample_objects, 16, OBJECT_TASKS),
-    (scenes.sample_chart, 8, CHART_TASKS),
-    (scenes.sample_expression, 36, ("one_step", "two_step", "transcribe")),
-    (scenes.sample_letters, 10, ("word", "letter")),
-)
+EXPRESSION_TASKS = ("one_step", "two_step", "transcribe")
+LETTER_TASKS = ("word", "letter")
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,18 @@ class Recipe:
     steps: int = 2800
     rate: float = 2e-3
     warmup: int = 100
+    first_stage: int = 800
     seed: int = 0
+
+
+def mixture(step: int, recipe: Recipe) -> list[tuple[Callable[[np.random.Generator], scenes.Content], int, Tasks]]:
+    """What a step consists of: sampler of the contents, number of images, tasks of the questions asked of each."""
+    return [
+        (scenes.sample_objects, 16, FIRST_OBJECT_TASKS if step < recipe.first_stage else OBJECT_TASKS),
+        (scenes.sample_chart, 8, CHART_TASKS),
+        (scenes.sample_expression, 36, EXPRESSION_TASKS),
+        (scenes.sample_letters, 10, LETTER_TASKS),
+    ]
 
 
 def pixels(images: list) -> torch.Tensor:
@@ -84,7 +93,7 @@ def train_tower(model: PreTrainedModel, recipe: Recipe) -> float:
         *where.parameters(),
     ]
     optimizer = torch.optim.AdamW(parameters, lr=recipe.tower_rate, weight_decay=0.01)
-    samplers = [sample for sample, _, _ in MIXTURE]
+    samplers = [sample for sample, _, _ in mixture(0, recipe)]
     recent: list[float] = []
     for step in range(recipe.tower_steps):
         rng = generator("train-tower", recipe.seed, step)
@@ -153,9 +162,11 @@ class Packer:
         return {"input_ids": ids, "labels": labels, "position_ids": positions, "attention_mask": mask[:, None]}
 
 
-def step_batches(packer: Packer, rng: np.random.Generator) -> Iterator[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
+def step_batches(
+    packer: Packer, parts: Sequence, rng: np.random.Generator
+) -> Iterator[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
     """The batches of one step, one per kind of content: pixel values and packed questions."""
-    for sample, count, tasks in MIXTURE:
+    for sample, count, tasks in parts:
         contents = [sample(rng) for _ in range(count)]
         asked = []
         for content in contents:
@@ -230,7 +241,7 @@ def train(family: str, out: Path, recipe: Recipe, save_every: int = 100, stop_af
     began, losses, rights = time.monotonic(), [], []
     for step in range(start, min(recipe.steps, stop_after or recipe.steps)):
         rng = generator("train", recipe.seed, step)
-        batches = list(step_batches(packer, rng))
+        batches = list(step_batches(packer, mixture(step, recipe), rng))
         tokens = sum(int((packed["labels"] != IGNORED).sum()) for _, packed in batches)
         total, right = 0.0, []
         for images, packed in batches:
