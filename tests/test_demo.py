@@ -36,7 +36,7 @@ def test_object_answers_are_what_the_cells_show(seed: int) -> None:
             a, b = count(words[1]), count(words[3])
             assert question.answer == ("same" if a == b else words[1] if a > b else words[3])
         elif question.task in ("colour", "shape"):
-            (thing,) = [t for t in things if (words[4]) in t]
+            (thing,) = [t for t in things if words[4] in t]
             assert question.answer == thing[0 if question.task == "colour" else 1]
         elif question.task == "existence":
             assert (question.answer == "yes") == ((words[3], words[4]) in things)

@@ -214,6 +214,6 @@ def test_the_report_holds_every_figure(study: Path) -> None:
 
 
 def test_one_figure_can_be_asked_for(study: Path, tmp_path: Path) -> None:
-    done = snakemake(tmp_path, CONFIG, "--dry-run", "--quiet", "reason", "results/figures/similarity.png")
+    done = snakemake(tmp_path, CONFIG, "results/figures/similarity.png", "--dry-run", "--quiet", "reason")
     jobs = done.stdout + done.stderr
     assert re.search(r"^similarity +4$", jobs, re.M) and not re.search(r"^predictions", jobs, re.M)
