@@ -3,9 +3,9 @@
 from typing import Any
 
 import polars as pl
-from pruning_regimes.figures import layers
 
 from pruning_regimes import tables
+from pruning_regimes.figures import layers
 from pruning_regimes.jobs import job
 
 

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-from pruning_regimes.figures import regimes
-
 from pruning_regimes import tables
+from pruning_regimes.figures import regimes
 from pruning_regimes.jobs import job
 
 
