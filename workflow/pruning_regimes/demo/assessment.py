@@ -13,7 +13,7 @@ import polars as pl
 from pruning_regimes import models
 from pruning_regimes.demo.datasets import benchmark_table
 from pruning_regimes.demo.questions import BENCHMARKS
-from pruning_regimes.demo.training import Recipe
+from pruning_regimes.demo.training import RECIPES
 from pruning_regimes.evaluation import answer
 from pruning_regimes.scoring import score
 
@@ -35,12 +35,15 @@ One command, seed {recipe.seed}, on the CPU:
 
     python -m pruning_regimes.demo.training --family {family} --out {path}
 
-1. The vision tower and projector learn what stands in each cell of the image (a linear head on the image tokens,
-   thrown away afterwards): {recipe.tower_steps} steps of {recipe.tower_batch} images, AdamW, rate {recipe.tower_rate}.
-2. The whole model learns to answer: {recipe.steps} steps of 70 images with up to nine questions each and a
-   transcription, each question seeing the image and itself only. Muon for the decoder layers' matrices at rate
-   {recipe.rate}, AdamW for the rest at half of it; warm-up over {recipe.warmup} steps, linear decay over the last 40%.
-   No layer was dropped in training.
+1. The vision tower and projector learn what stands in each cell of the image, and which cell it is (linear heads on
+   the image tokens, thrown away afterwards): {recipe.tower_steps} steps of {recipe.tower_batch} images, AdamW, rate
+   {recipe.tower_rate}.
+2. The whole model learns to answer: {recipe.steps} steps of 70 images, each with its questions (up to twelve) and a
+   transcription, each question seeing the image and itself only. For the first {recipe.first_stage} steps the questions
+   about objects include their rows and columns and the relation of two objects (which stays at chance); after that,
+   the side of the image where an object stands. Muon for the decoder layers' matrices at rate {recipe.rate}, AdamW for
+   the rest at half of it; warm-up over {recipe.warmup} steps, linear decay over the last 40%. No layer was dropped in
+   training.
 
 Images of training, calibration, benchmarks and this card come from random streams of their own. The space of contents
 is small (there are only a few hundred one-step expressions), so the drawings are new, not always what they show.
@@ -91,7 +94,7 @@ def main() -> None:
         parameters=loaded.model.num_parameters() / 1e6,
         layers=config.num_hidden_layers,
         width=config.hidden_size,
-        recipe=Recipe(),
+        recipe=RECIPES[loaded.model.config.model_type],
         path=path,
         questions=QUESTIONS,
         rows="\n".join(rows),
