@@ -11,7 +11,7 @@ def main(
 ) -> None:
     """Apply the criterion to the model's profile and write the layers table."""
     rows = tables.read(profile, "profile")
-    study = criteria.Study(rows["layer"].max() + 1, rows, seed)
+    study = criteria.Study(model, rows["layer"].max() + 1, rows, seed)
     parameters = {key: value for key, value in entry.items() if key != "kind"}
     layers = criteria.layer_list(entry["kind"], parameters, study, budgets)
     provenance = {"model": model, "criterion": criterion, "config": entry, "budgets": budgets, "seed": seed}

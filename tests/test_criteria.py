@@ -24,7 +24,7 @@ def study(cosines: dict[str, list[float]], seed: int = 0) -> criteria.Study:
         for layer, cosine in enumerate(values)
     ]  # fmt: skip
     n_layers = len(next(iter(cosines.values())))
-    return criteria.Study(n_layers, tables.frame("profile", pl.DataFrame(rows)), seed)
+    return criteria.Study("m", n_layers, tables.frame("profile", pl.DataFrame(rows)), seed)
 
 
 def removed(kind: str, parameters: dict, of: criteria.Study, count: int, replicate: int = 0) -> list[int]:
@@ -109,3 +109,9 @@ def test_the_layer_list_has_every_budget_and_layer_once() -> None:
 def test_an_unknown_kind_gets_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'uniform'"):
         criteria.layer_list("unifrom", {}, study({"math": MATH}), [1])
+
+
+@pytest.mark.parametrize("budgets", [[4], [1, 0.25]])
+def test_budgets_that_the_depth_does_not_allow_are_refused(budgets: list[float]) -> None:
+    with pytest.raises(ConfigError, match=r"budgets: .* of the 4 decoder layers of models\.m"):
+        criteria.layer_list("last", {}, study({"math": MATH}), budgets)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -106,13 +108,20 @@ def test_layers_that_cannot_be_removed_are_named(removed: Sequence[int], word: s
         pass
 
 
-def test_a_model_that_is_not_there_gets_one_sentence(tmp_path) -> None:
+def test_a_model_that_is_not_there_gets_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be loaded") as caught:
         models.load({"path": str(tmp_path), "revision": "main", "dtype": "float32", "gpu": 0})
     assert "\n" not in str(caught.value)
 
 
-def test_a_gpu_that_is_not_there_is_refused(tmp_path) -> None:
+def test_a_model_without_a_chat_template_is_refused(model_directory: Path, tmp_path: Path) -> None:
+    directory = shutil.copytree(model_directory, tmp_path / "model")
+    (directory / "chat_template.jinja").unlink()
+    with pytest.raises(ModelError, match="chat_template"):
+        models.load({"path": str(directory), "revision": "main", "dtype": "float32", "gpu": 0})
+
+
+def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     with pytest.raises(ModelError, match="gpu: 1"):

@@ -26,7 +26,7 @@ def questions() -> pl.DataFrame:
 def variants(loaded: models.Loaded) -> pl.DataFrame:
     """Dense, deepest one and two; one of them asked for twice."""
     n_layers = find_decoder(loaded.model).n_layers
-    lists = layer_list("last", {}, Study(n_layers, pl.DataFrame(), 0), [1, 2])
+    lists = layer_list("last", {}, Study("m", n_layers, pl.DataFrame(), 0), [1, 2])
     return collect("m", "r", {"last": lists, "again": lists.filter(pl.col("budget") == "1")})
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def n_removed(budget: float | str, n_layers: int) -> int:
     return max(1, math.floor(amount * n_layers + Fraction(1, 2)))
 
 
-def check_depth(model: str, n_layers: int, budgets: list[int | float]) -> None:
+def check_depth(model: str, n_layers: int, budgets: Sequence[int | float]) -> None:
     """Check the budgets against one model's number of layers.
 
     Raises: ConfigError if a budget removes all layers or more, or two remove the same number.

@@ -6,6 +6,7 @@ import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -27,7 +28,7 @@ class Loaded:
 def load(entry: Mapping[str, Any], threads: int = 1) -> Loaded:
     """Load the model of a config entry (path or hub id, revision, dtype, gpu).
 
-    Raises: ModelError if it cannot be loaded, or asks for a GPU that is not there.
+    Raises: ModelError if it cannot be loaded, has no chat template, or asks for a GPU that is not there.
     """
     torch.set_num_threads(threads)
     if entry["gpu"] and not torch.cuda.is_available():
@@ -38,9 +39,13 @@ def load(entry: Mapping[str, Any], threads: int = 1) -> Loaded:
     try:
         processor = AutoProcessor.from_pretrained(**where)
         model = AutoModelForImageTextToText.from_pretrained(**where, dtype=dtype)
-    except (OSError, ValueError, ImportError, KeyError) as error:
+    except (OSError, ValueError, ImportError, KeyError, AttributeError) as error:
         reason = " ".join(str(error).split())
-        raise ModelError(f"Model '{entry['path']}' cannot be loaded: {reason}") from error
+        # Processors with a video part fail in ways that do not name what they lack.
+        hint = "" if find_spec("torchvision") else " (torchvision is not installed; some processors need it)"
+        raise ModelError(f"Model '{entry['path']}' cannot be loaded: {reason}{hint}") from error
+    if not getattr(processor, "chat_template", None):
+        raise ModelError(f"Model '{entry['path']}' has no chat template; add a chat_template.jinja to its directory.")
     processor.tokenizer.padding_side = "left"
     return Loaded(model.eval().to(device), processor, device)
 

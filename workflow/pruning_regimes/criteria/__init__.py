@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pruning_regimes.config import n_removed
+from pruning_regimes.config import check_depth, n_removed
 from pruning_regimes.errors import ConfigError, nearest
 from pruning_regimes.tables import frame
 
@@ -24,11 +24,13 @@ class Study:
     """What a criterion may look at.
 
     Attributes:
+        model: the model's config key.
         n_layers: decoder layers L of the model.
         profile: the model's rows of the profile table.
         seed: the study's seed.
     """
 
+    model: str
     n_layers: int
     profile: pl.DataFrame
     seed: int
@@ -130,10 +132,12 @@ def uniform(study: Study) -> list[Choice]:
 def layer_list(kind: str, parameters: Mapping[str, Any], study: Study, budgets: Sequence[int | float]) -> pl.DataFrame:
     """The layers table of one criterion for one model: every replicate, budget and layer.
 
-    Raises: ConfigError for an unknown kind.
+    Raises: ConfigError for an unknown kind, or a budget that the model's depth does not allow (a local model's is
+        checked before any job; a hub model's depth is known only now).
     """
     if kind not in _REGISTRY:
         raise ConfigError(f"criteria: unknown kind '{kind}'; {nearest(kind, _REGISTRY)}")
+    check_depth(study.model, study.n_layers, budgets)
     rows = []
     for replicate, choice in enumerate(_REGISTRY[kind](study, **parameters)):
         for budget in budgets:
