@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from pruning_regimes import benchmarks, tables
+from pruning_regimes import benchmarks, scoring, tables
 from pruning_regimes.jobs import job
 
 
 def main(benchmark: str, entry: dict[str, Any], seed: int, output: str) -> None:
-    """Load the benchmark's questions and write them."""
+    """Load the benchmark's questions, check that they can be scored, and write them."""
     questions = benchmarks.load(benchmark, entry, seed)
+    scoring.check(benchmark, questions)
     tables.write(questions, "benchmark", output, {"benchmark": benchmark, "config": entry, "seed": seed})
 
 

@@ -14,6 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pruning_regimes import config as configs
+from pruning_regimes import tables
+from pruning_regimes.demo import datasets
 from pruning_regimes.errors import ConfigError
 
 ROOT = Path(__file__).parents[1]
@@ -79,6 +81,26 @@ MISTAKES: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
     (lambda c: c["domains"]["math"].pop("benchmarks"), r"^domains\.math: the key 'benchmarks' is missing"),
     (lambda c: c["domains"]["math"]["benchmarks"].append("chat"), r"^domains\.math\.benchmarks\.3: 'chat' .* 'chart'"),
     (lambda c: c["figures"]["regimes"].update(hight=1), r"^figures\.regimes\.hight: unknown key .* 'height'\?$"),
+    (lambda c: c["domains"].update(profile=c["domains"]["math"]), r"^domains: the key 'profile' is taken by"),
+    (lambda c: c["domains"]["math"]["benchmarks"].append("chart"), r"^domains\.math\.benchmarks: 'chart' stands there"),
+    (lambda c: c["models"].update({1: c["models"]["tiny"]}), r"^models\.1: a key must be text"),
+    (
+        lambda c: c["criteria"]["mixed"]["weights"].update(math=float("nan")),
+        r"^criteria\.mixed\.weights\.math: nan is no",
+    ),
+    (lambda c: c["criteria"]["last"].update(replicates=3), r"^criteria\.last\.replicates: .* takes no 'replicates'"),
+    (lambda c: c["models"]["tiny"].update(path=str(SCHEMA) + "/x/y"), r"^models\.tiny\.path: .* is no model directory"),
+    (lambda c: c["models"]["tiny"].update(path="~nosuchuser/x"), r"^models\.tiny\.path: .* names a user"),
+    (lambda c: c["models"]["tiny"].update(path=str(ROOT)), r"^models\.tiny\.path: .* \(it has no config\.json\)"),
+    (
+        lambda c: c["domains"]["math"].update(source="table", path=str(SCHEMA)),
+        r"^domains\.math\.benchmarks: source 'table' takes no task families",
+    ),
+    (
+        lambda c: c["benchmarks"]["chart"].update(source="table", path=str(SCHEMA)),
+        r"^benchmarks\.chart\.path: .*config\.schema\.yaml cannot be read as a Parquet table",
+    ),
+    (lambda c: c["benchmarks"]["chart"].update(group="a/b"), r"^benchmarks\.chart\.group: 'a/b' may hold only letters"),
     (lambda c: c["statistics"].update(confidence=1), r"^statistics\.confidence: 1 is out of range"),
 ]
 
@@ -101,6 +123,54 @@ def test_a_missing_model_directory_is_named_with_its_nearest_neighbour(study: di
 def test_a_hub_id_is_not_taken_for_a_directory(study: dict[str, Any]) -> None:
     study["models"]["tiny"]["path"] = "owner/some-model"
     configs.complete(study, SCHEMA)
+
+
+def test_a_missing_directory_of_two_parts_is_not_taken_for_a_hub_id(
+    study: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "models" / "llava-7b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    study["models"]["tiny"]["path"] = "models/llava-8b"
+    with pytest.raises(ConfigError, match=r"'models/llava-8b' is no model directory.*'models/llava-7b'\?$"):
+        configs.complete(study, SCHEMA)
+
+
+def test_a_table_too_small_is_noticed_before_any_job(study: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "c.parquet"
+    tables.write(datasets.calibration_table(["chart"], 3, seed=0), "calibration", path, {})
+    study["domains"]["math"] = {"source": "table", "path": str(path), "samples": 3.0}
+    configs.complete(study, SCHEMA)
+    assert study["domains"]["math"]["samples"] == 3 and isinstance(study["domains"]["math"]["samples"], int)
+    study["domains"]["math"]["samples"] = 4
+    with pytest.raises(ConfigError, match=r"^domains\.math\.samples: 4 samples .* holds 3; ask for at most 3\.$"):
+        configs.complete(study, SCHEMA)
+    study["benchmarks"]["chart"] = {"source": "table", "path": str(path), "group": "math", "samples": 3}
+    study["domains"]["math"]["samples"] = 3
+    with pytest.raises(ConfigError, match=r"^benchmarks\.chart\.path: .* lacks the column 'choices'"):
+        configs.complete(study, SCHEMA)
+
+
+@pytest.mark.parametrize("text", ["{", "[]"])
+def test_a_broken_model_config_gets_one_sentence(study: dict[str, Any], tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    study["models"]["tiny"]["path"] = str(tmp_path)
+    with pytest.raises(ConfigError, match=r"^models\.tiny\.path: .*config\.json cannot be read") as caught:
+        configs.complete(study, SCHEMA)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("models:\n  a: {path: x}\n  b: {path: y}\nbudgets: [{a: 1}, {a: 2}]\n")
+    configs.refuse_repeated_keys(file)
+    file.write_text("models:\n  a: {path: x}\n  b: {path: y}\n  a: {path: z}\n")
+    with pytest.raises(ConfigError, match=r"the key 'models\.a' stands on line 2 and again on line 4"):
+        configs.refuse_repeated_keys(file)
+
+
+def test_a_tiny_fraction_removes_one_layer_and_has_a_plain_name() -> None:
+    assert configs.n_removed(0.00001, 12) == configs.n_removed(configs.budget_name(0.00001), 12) == 1
+    assert [configs.budget_name(budget) for budget in (4, 0.5, 0.00001)] == ["4", "0.5", "0.00001"]
 
 
 @given(st.integers(2, 200), st.integers(1, 999))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import entry
 from transformers import Gemma3ForCausalLM, Gemma3TextConfig, PreTrainedModel
 
 from pruning_regimes import models
@@ -46,7 +47,7 @@ def batch(loaded: models.Loaded) -> dict[str, torch.Tensor]:
     """Questions of unequal lengths, left-padded."""
     table = datasets.benchmark_table("attributes", 5, seed=0)
     prompts = [models.prompt(loaded.processor, question, 1) for question in table["question"]]
-    return dict(models.inputs(loaded, prompts, table["images"].to_list()))
+    return dict(models.inputs(loaded, prompts, [models.decode(images) for images in table["images"].to_list()]))
 
 
 @pytest.mark.parametrize("removed", REMOVED)
@@ -110,7 +111,7 @@ def test_layers_that_cannot_be_removed_are_named(removed: Sequence[int], word: s
 
 def test_a_model_that_is_not_there_gets_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be loaded") as caught:
-        models.load({"path": str(tmp_path), "revision": "main", "dtype": "float32", "gpu": 0})
+        models.load(entry(tmp_path))
     assert "\n" not in str(caught.value)
 
 
@@ -118,14 +119,14 @@ def test_a_model_without_a_chat_template_is_refused(model_directory: Path, tmp_p
     directory = shutil.copytree(model_directory, tmp_path / "model")
     (directory / "chat_template.jinja").unlink()
     with pytest.raises(ModelError, match="chat_template"):
-        models.load({"path": str(directory), "revision": "main", "dtype": "float32", "gpu": 0})
+        models.load(entry(directory))
 
 
-def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path) -> None:
+def test_a_gpu_that_is_not_there_is_refused(model_directory: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
-    with pytest.raises(ModelError, match="gpu: 1"):
-        models.load({"path": str(tmp_path), "revision": "main", "dtype": "float32", "gpu": 1})
+    with pytest.raises(ModelError, match="asks for a GPU, but torch sees no CUDA device"):
+        _ = models.load({**entry(model_directory), "gpu": 1}).model
 
 
 def test_a_prompt_digest_changes_with_text_and_images() -> None:

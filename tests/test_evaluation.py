@@ -130,8 +130,8 @@ def test_an_answer_ends_at_the_end_token_or_at_its_longest(loaded: models.Loaded
     config = loaded.model.generation_config
     end = config.eos_token_id
     (free,) = evaluation.answer(loaded, prompts[:1], images[:1], 4)
-    batch = models.inputs(loaded, prompts[:1], images[:1])
-    tokens = loaded.model.generate(**batch, do_sample=False, max_new_tokens=4)[0, batch["input_ids"].shape[1] :]
+    batch = models.inputs(loaded, prompts[:1], [models.decode(images[0])])
+    tokens = loaded.model.generate(**batch, max_new_tokens=4)[0, batch["input_ids"].shape[1] :]
     try:
         config.eos_token_id = int(tokens[0])
         (stopped,) = evaluation.answer(loaded, prompts[:1], images[:1], 4)

@@ -13,6 +13,7 @@ import pytest
 from matplotlib import pyplot
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -296,11 +297,15 @@ def test_regimes_starts_each_criterion_from_the_dense_model() -> None:
 
 def test_regimes_draws_the_confidence_limits() -> None:
     ax = panels(regimes.figure(retention(), STYLE))[0]
-    assert len(ax.collections) == len(CRITERIA)
-    low, high = ax.collections[1].get_segments()[0].tolist()
+    bars = [drawn for drawn in ax.collections if isinstance(drawn, LineCollection)]
+    bands = [drawn for drawn in ax.collections if isinstance(drawn, PolyCollection)]
+    assert len(bars) == len(bands) == len(CRITERIA)
+    low, high = bars[1].get_segments()[0].tolist()
     value = kept("random", 1, 6)
     assert low == pytest.approx([100 / 6, value - 0.1])
     assert high == pytest.approx([100 / 6, value + 0.2])
+    corners = bands[1].get_paths()[0].vertices.tolist()
+    assert all(any(corner == pytest.approx(end) for corner in corners) for end in (low, high))
 
 
 def test_regimes_labels_counts_shares_and_reference_levels() -> None:

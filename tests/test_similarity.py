@@ -29,7 +29,7 @@ def plain(loaded: models.Loaded, samples: pl.DataFrame) -> pl.DataFrame:
     image_token = models.image_token_id(loaded.model)
     for sample in samples.iter_rows(named=True):
         prompt = models.prompt(loaded.processor, sample["question"], 1)
-        inputs = models.inputs(loaded, [prompt], [sample["images"]])
+        inputs = models.inputs(loaded, [prompt], [models.decode(sample["images"])])
         seen: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         handles = [
             layer.register_forward_hook(

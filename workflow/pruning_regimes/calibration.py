@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -19,7 +20,7 @@ def load(domain: str, entry: Mapping[str, Any], seed: int) -> pl.DataFrame:
     """
     if entry["source"] == "demo":
         return datasets.calibration_table(entry["benchmarks"], entry["samples"], seed)
-    samples = tables.read(entry["path"], "calibration")
+    samples = tables.read(Path(entry["path"]).expanduser(), "calibration")
     if len(samples) < entry["samples"]:
         raise DataError(
             f"domains.{domain}.samples: {entry['samples']} samples are asked for, but {entry['path']} holds "

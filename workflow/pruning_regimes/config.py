@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,19 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from pruning_regimes.errors import ConfigError, nearest
+from pruning_regimes import tables
+from pruning_regimes.errors import ConfigError, DataError, nearest
 
 DEMO_BENCHMARKS = ("counting", "arithmetic", "chart", "attributes", "relations", "reading")
-# Parameters of each kind of criterion; a registered criterion without an entry takes none.
-CRITERION_PARAMETERS = {"domain": {"weights", "token_group"}, "random": {"replicates"}, "last": set(), "uniform": set()}
+# Parameters of each kind of criterion with their defaults; None if it has none.
+CRITERION_PARAMETERS: dict[str, dict[str, Any]] = {
+    "domain": {"weights": None, "token_group": "all"},
+    "random": {"replicates": 3},
+    "last": {},
+    "uniform": {},
+}
+# Names that the study itself uses.
+TAKEN = {"dense": "the unpruned model", "profile": "the summary of all domains"}
 
 
 def complete(config: dict[str, Any], schema_file: str | Path) -> None:
@@ -26,13 +35,44 @@ def complete(config: dict[str, Any], schema_file: str | Path) -> None:
     Raises: ConfigError naming the key, the value and the nearest valid choice.
     """
     schema = yaml.safe_load(Path(schema_file).read_text())
+    _check_scalars(config)
     errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda e: (len(e.absolute_path), e.message))
     if errors:
         raise ConfigError(_sentence(errors[0]))
+    _check_criteria(config)
     _fill(config, schema, schema)
     _check_sources(config)
-    _check_criteria(config)
     _check_budgets(config)
+
+
+def refuse_repeated_keys(file: str | Path) -> None:
+    """Check that no mapping of a YAML file has a key twice; YAML itself would silently keep the last.
+
+    Raises: ConfigError naming the key and its lines.
+    """
+
+    def walk(node: yaml.Node | None, path: str) -> None:
+        if isinstance(node, yaml.SequenceNode):
+            for item in node.value:
+                walk(item, path)
+        elif isinstance(node, yaml.MappingNode):
+            lines: dict[str, int] = {}
+            for key, below in node.value:
+                line = key.start_mark.line + 1
+                if key.value in lines:
+                    raise ConfigError(
+                        f"{file}: the key '{path}{key.value}' stands on line {lines[key.value]} and again on line "
+                        f"{line}; keep one of them."
+                    )
+                lines[key.value] = line
+                walk(below, f"{path}{key.value}.")
+
+    walk(yaml.compose(Path(file).read_text()), "")
+
+
+def budget_name(budget: float) -> str:
+    """A budget as it stands in tables and file names: decimal digits, never an exponent."""
+    return f"{Decimal(str(budget)):f}"
 
 
 def n_removed(budget: float | str, n_layers: int) -> int:
@@ -41,7 +81,7 @@ def n_removed(budget: float | str, n_layers: int) -> int:
     Exact: the fraction is read as the decimal that stands in the config, not as its binary neighbour.
     """
     amount = Fraction(str(budget))
-    if "." not in str(budget):
+    if amount.denominator == 1:
         return int(amount)
     return max(1, math.floor(amount * n_layers + Fraction(1, 2)))
 
@@ -68,8 +108,13 @@ def check_depth(model: str, n_layers: int, budgets: Sequence[int | float]) -> No
 
 
 def local_depth(path: Path) -> int | None:
-    """Number of decoder layers that a model directory's config.json states, None if it states none."""
+    """Number of decoder layers that a model directory's config.json states, None if it states none.
+
+    Raises: ValueError if the file is no JSON mapping.
+    """
     stated = json.loads((path / "config.json").read_text())
+    if not isinstance(stated, Mapping):
+        raise ValueError("it holds no mapping")
     for part in (stated.get("text_config"), stated.get("llm_config"), stated):
         if isinstance(part, Mapping) and isinstance(part.get("num_hidden_layers"), int):
             return part["num_hidden_layers"]
@@ -77,8 +122,28 @@ def local_depth(path: Path) -> int | None:
 
 
 def is_hub_id(path: str) -> bool:
-    """Whether a model's path has the form of a hub id (`name` or `owner/name`) rather than that of a directory."""
-    return path.count("/") <= 1 and not path.startswith((".", "/", "~")) and not path.endswith("/")
+    """Whether a model's path has the form of a hub id (`name` or `owner/name`) rather than that of a directory.
+
+    `models/llava` is taken for a directory where there is a directory `models`.
+    """
+    owner, slash, name = path.partition("/")
+    return (
+        "/" not in name and not path.startswith((".", "/", "~")) and not (slash and (not name or Path(owner).is_dir()))
+    )
+
+
+def _check_scalars(value: Any, where: str = "") -> None:
+    """What JSON, and so its schema, does not know: keys that are no text, numbers that are not finite."""
+    if isinstance(value, Mapping):
+        for key, below in value.items():
+            if not isinstance(key, str):
+                raise ConfigError(f"{where}{key}: a key must be text; write it in quotes.")
+            _check_scalars(below, f"{where}{key}.")
+    elif isinstance(value, list):
+        for below in value:
+            _check_scalars(below, where)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{where.rstrip('.')}: {value} is no number that can be computed with.")
 
 
 def _fill(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> None:
@@ -89,6 +154,8 @@ def _fill(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> Non
     for key, below in schema.get("properties", {}).items():
         if key not in value and "default" in below:
             value[key] = json.loads(json.dumps(below["default"]))
+        if below.get("type") == "integer" and isinstance(value.get(key), float):
+            value[key] = int(value[key])  # 240.0 is an integer to the schema
         if key in value:
             _fill(value[key], below, root)
     others = schema.get("additionalProperties")
@@ -120,9 +187,14 @@ def _sentence(error: ValidationError) -> str:
     if error.validator == "type":
         return f"{at}expected {_article(error.validator_value)}, found {json.dumps(value, default=str)}."
     if "propertyNames" in error.absolute_schema_path:
-        if value == "dense":
-            return f"{at}the key 'dense' is taken by the unpruned model; give the criterion another name."
+        if value in TAKEN:
+            return f"{at}the key '{value}' is taken by {TAKEN[value]}; choose another name."
         return f"{at}the key '{value}' may hold only letters, digits, '_' and '-', and starts with a letter or digit."
+    if error.validator == "pattern":
+        return f"{at}'{value}' may hold only letters, digits, '_' and '-', and starts with a letter or digit."
+    if error.validator == "uniqueItems":
+        twice = next(item for index, item in enumerate(value) if item in value[:index])
+        return f"{at}'{twice}' stands there twice; keep it once."
     if error.validator in ("minProperties", "minItems"):
         return f"{at}at least one entry is needed."
     limits = {"minimum": "at least", "exclusiveMinimum": "more than", "exclusiveMaximum": "less than"}
@@ -141,14 +213,11 @@ def _article(kind: str) -> str:
 
 
 def _check_sources(config: Mapping[str, Any]) -> None:
-    for section in ("domains", "benchmarks"):
+    for section, table in (("domains", "calibration"), ("benchmarks", "benchmark")):
         for key, entry in config[section].items():
             name = f"{section}.{key}"
             if entry["source"] == "table":
-                if "path" not in entry:
-                    raise ConfigError(f"{name}: the key 'path' is missing; source 'table' needs a Parquet file.")
-                if not Path(entry["path"]).is_file():
-                    raise ConfigError(f"{name}.path: there is no file '{entry['path']}'; {_neighbour(entry['path'])}")
+                _check_table(name, entry, table)
             elif "path" in entry:
                 raise ConfigError(f"{name}.path: source 'demo' takes no path; leave it out or set source: table.")
     for key, entry in config["domains"].items():
@@ -158,14 +227,45 @@ def _check_sources(config: Mapping[str, Any]) -> None:
         if entry["source"] == "demo" and key not in DEMO_BENCHMARKS:
             raise ConfigError(f"benchmarks.{key}: unknown demo benchmark; {nearest(key, DEMO_BENCHMARKS)}")
     for key, entry in config["models"].items():
-        path = Path(entry["path"]).expanduser()
-        if not path.exists() and is_hub_id(entry["path"]):
-            continue
-        if not (path / "config.json").is_file():
-            raise ConfigError(
-                f"models.{key}.path: '{entry['path']}' is no model directory (it has no config.json); "
-                f"{_neighbour(entry['path'])}"
-            )
+        _check_model(f"models.{key}.path", entry["path"])
+
+
+def _check_table(name: str, entry: dict[str, Any], table: str) -> None:
+    if "benchmarks" in entry:
+        raise ConfigError(f"{name}.benchmarks: source 'table' takes no task families; leave them out.")
+    if "path" not in entry:
+        raise ConfigError(f"{name}: the key 'path' is missing; source 'table' needs a Parquet file.")
+    path = _expanded(f"{name}.path", entry["path"])
+    if not path.is_file():
+        raise ConfigError(f"{name}.path: there is no file '{entry['path']}'; {_neighbour(path)}")
+    try:
+        n_rows = tables.n_rows(path, table)
+    except DataError as error:
+        raise ConfigError(f"{name}.path: {error}") from error
+    if n_rows < entry["samples"]:
+        raise ConfigError(
+            f"{name}.samples: {entry['samples']} samples are asked for, but {entry['path']} holds {n_rows}; "
+            f"ask for at most {n_rows}."
+        )
+
+
+def _check_model(name: str, stated: str) -> None:
+    path = _expanded(name, stated)
+    if not path.exists() and is_hub_id(stated):
+        return
+    if not (path / "config.json").is_file():
+        raise ConfigError(f"{name}: '{stated}' is no model directory (it has no config.json); {_neighbour(path)}")
+    try:
+        local_depth(path)
+    except ValueError as error:
+        raise ConfigError(f"{name}: {path / 'config.json'} cannot be read: {error}.") from error
+
+
+def _expanded(name: str, path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ConfigError(f"{name}: '{path}' names a user that this machine does not know.") from error
 
 
 def _check_criteria(config: Mapping[str, Any]) -> None:
@@ -173,12 +273,12 @@ def _check_criteria(config: Mapping[str, Any]) -> None:
         name, kind = f"criteria.{key}", entry["kind"]
         if kind not in CRITERION_PARAMETERS:
             raise ConfigError(f"{name}.kind: unknown criterion '{kind}'; {nearest(kind, CRITERION_PARAMETERS)}")
-        everything = set().union(*CRITERION_PARAMETERS.values())
-        for parameter in sorted(everything - CRITERION_PARAMETERS[kind]):
-            entry_default = {"token_group": "all", "replicates": 3}.get(parameter)
-            if parameter in entry and entry[parameter] != entry_default:
-                raise ConfigError(f"{name}.{parameter}: a criterion of kind '{kind}' takes no '{parameter}'.")
-            entry.pop(parameter, None)
+        taken = CRITERION_PARAMETERS[kind]
+        for parameter in entry.keys() - {"kind"} - taken.keys():
+            raise ConfigError(f"{name}.{parameter}: a criterion of kind '{kind}' takes no '{parameter}'.")
+        for parameter, default in taken.items():
+            if parameter not in entry and default is not None:
+                entry[parameter] = default
         if kind == "domain":
             if "weights" not in entry:
                 raise ConfigError(f"{name}: the key 'weights' is missing; kind 'domain' needs a weight per domain.")
@@ -192,7 +292,7 @@ def _check_criteria(config: Mapping[str, Any]) -> None:
 def _check_budgets(config: Mapping[str, Any]) -> None:
     budgets = config["budgets"]
     for index, budget in enumerate(budgets):
-        if isinstance(budget, bool) or (isinstance(budget, float) and not 0 < budget < 1):
+        if isinstance(budget, float) and not 0 < budget < 1:
             raise ConfigError(f"budgets: {budget} is neither a whole number of layers nor a fraction between 0 and 1.")
         if budget in budgets[:index]:
             raise ConfigError(f"budgets: {budget} stands there twice; keep it once.")
@@ -203,10 +303,11 @@ def _check_budgets(config: Mapping[str, Any]) -> None:
             check_depth(key, depth, budgets)
 
 
-def _neighbour(path: str) -> str:
-    """The closest existing sibling of a path, as the end of a sentence."""
-    parent = Path(path).expanduser().parent
-    while not parent.exists():
+def _neighbour(path: Path) -> str:
+    """The closest existing sibling of a path that is not there, as the end of a sentence."""
+    parent = path.parent
+    while not parent.is_dir():
         parent = parent.parent
     siblings = sorted(str(parent / child.name) for child in parent.iterdir() if not child.name.startswith("."))
-    return nearest(path, siblings) if siblings else f"'{parent}' is empty."
+    siblings = [sibling for sibling in siblings if sibling != str(path)]
+    return nearest(path, siblings) if siblings else f"'{parent}' holds nothing else."

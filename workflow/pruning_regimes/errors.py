@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+SHOWN = 12  # choices that a sentence lists at most
+
 
 class StudyError(Exception):
     """Base of all errors that are the input's fault rather than the program's."""
@@ -28,4 +30,7 @@ def nearest(value: object, choices: Iterable[object]) -> str:
     close = get_close_matches(str(value), names, n=1, cutoff=0.6)
     if close:
         return f"did you mean '{close[0]}'?"
-    return f"choose one of {', '.join(names)}." if names else "there is nothing to choose from."
+    if not names:
+        return "there is nothing to choose from."
+    more = ", ..." if len(names) > SHOWN else ""
+    return f"choose one of {', '.join(names[:SHOWN])}{more}."

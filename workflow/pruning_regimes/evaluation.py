@@ -9,11 +9,12 @@ from typing import Any
 
 import polars as pl
 import torch
+from PIL import Image
 
 from pruning_regimes import tables
 from pruning_regimes.decoder import pruned
 from pruning_regimes.errors import DataError
-from pruning_regimes.models import Loaded, decode_image, inputs, prompt, prompt_digest
+from pruning_regimes.models import Loaded, decode, inputs, prompt_digest, prompts
 
 # Raise by one when a change of the code alters answers: stored answers of another protocol are computed anew.
 PROTOCOL = 1
@@ -57,20 +58,20 @@ def answer_all(
 ) -> int:
     """Answer every question with every distinct variant; what the journal holds for the same prompt is kept.
 
+    The model's weights are loaded only if an answer is missing.
+
     Args:
         questions: the benchmark table.
         variants: rows of the variants table; equal layer sets are answered once.
         journal: receives the answers.
 
     Returns: number of answers that had to be computed.
+
+    Raises: DataError if a question holds the model's image token.
     """
-    images = questions["images"].to_list()
-    prompts = [
-        prompt(loaded.processor, question, len(encoded))
-        for question, encoded in zip(questions["question"], images, strict=True)
-    ]
-    settings = f"\nprotocol={PROTOCOL} dtype={loaded.model.dtype} max_new_tokens={max_new_tokens}"
-    digests = [prompt_digest(text + settings, encoded) for text, encoded in zip(prompts, images, strict=True)]
+    images, texts = questions["images"].to_list(), prompts(loaded.processor, questions)
+    settings = f"\nprotocol={PROTOCOL} dtype={loaded.dtype} max_new_tokens={max_new_tokens}"
+    digests = [prompt_digest(text + settings, encoded) for text, encoded in zip(texts, images, strict=True)]
     asked = questions.select("sample_id").with_columns(
         prompt_digest=pl.Series(digests), position=pl.int_range(pl.len())
     )
@@ -85,11 +86,13 @@ def answer_all(
         with pruned(loaded.model, variant["removed"]):
             for batch in missing.iter_slices(batch_size):
                 at = batch["position"].to_list()
-                replies = answer(loaded, [prompts[i] for i in at], [images[i] for i in at], max_new_tokens)
+                replies = answer(loaded, [texts[i] for i in at], [images[i] for i in at], max_new_tokens)
                 identity = batch.select("sample_id", "prompt_digest").iter_rows(named=True)
-                rows += [{**i, **reply} for i, reply in zip(identity, replies, strict=True)]
-        answers = pl.DataFrame(rows).with_columns(variant_id=pl.lit(variant["variant_id"]))
-        journal.add(tables.frame("predictions", answers))
+                rows += [
+                    {"variant_id": variant["variant_id"], **i, **reply}
+                    for i, reply in zip(identity, replies, strict=True)
+                ]
+        journal.add(tables.frame("predictions", rows))
         computed += len(rows)
     wanted = distinct.select("variant_id").join(questions.select("sample_id"), how="cross")
     journal.finish(wanted)
@@ -97,22 +100,21 @@ def answer_all(
 
 
 @torch.inference_mode()
-def answer(loaded: Loaded, prompts: list[str], images: list[list[bytes]], max_new_tokens: int) -> list[dict[str, Any]]:
+def answer(loaded: Loaded, texts: list[str], images: list[list[bytes]], max_new_tokens: int) -> list[dict[str, Any]]:
     """Greedy answers to one batch of prompts, by the model as it is now.
 
     Returns: per prompt response, n_tokens (answer tokens, the end token not counted), finish_reason (stop, length, or
         error) and error; an image that cannot be decoded costs that answer only.
     """
-    errors = [_decoding_error(encoded) for encoded in images]
+    decoded, errors = zip(*(_decoded(encoded) for encoded in images), strict=True)
     readable = [i for i, error in enumerate(errors) if error is None]
     replies = [{"response": "", "n_tokens": 0, "finish_reason": "error", "error": error} for error in errors]
     if not readable:
         return replies
-    batch = inputs(loaded, [prompts[i] for i in readable], [images[i] for i in readable])
-    generated = loaded.model.generate(**batch, do_sample=False, num_beams=1, max_new_tokens=max_new_tokens)
+    batch = inputs(loaded, [texts[i] for i in readable], [decoded[i] for i in readable])
+    generated = loaded.model.generate(**batch, max_new_tokens=max_new_tokens)
     generated = generated[:, batch["input_ids"].shape[1] :].cpu()
-    ends = loaded.model.generation_config.eos_token_id
-    is_end = torch.isin(generated, torch.tensor(ends if isinstance(ends, list) else [ends]))
+    is_end = torch.isin(generated, torch.tensor(loaded.end_tokens))
     ended = is_end.any(1)
     lengths = torch.where(ended, is_end.int().argmax(1), generated.shape[1])
     for row, i in enumerate(readable):
@@ -126,10 +128,8 @@ def answer(loaded: Loaded, prompts: list[str], images: list[list[bytes]], max_ne
     return replies
 
 
-def _decoding_error(images: list[bytes]) -> str | None:
+def _decoded(images: list[bytes]) -> tuple[list[Image.Image], str | None]:
     try:
-        for encoded in images:
-            decode_image(encoded)
+        return decode(images), None
     except DataError as error:
-        return str(error)
-    return None
+        return [], str(error)

@@ -24,3 +24,6 @@ def job(log_file: str | os.PathLike[str]) -> Iterator[None]:
             logging.error("%s", error)
             print(f"Error: {error}", file=sys.__stderr__)
             sys.exit(1)
+        except Exception:
+            logging.exception("Unexpected error")
+            raise

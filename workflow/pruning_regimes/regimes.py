@@ -39,8 +39,12 @@ class Scored:
 def scored(group: str, table: pl.DataFrame) -> Scored:
     """Arrange a scores table as variants x questions.
 
-    Raises: DataError if a variant lacks a question that another one answered: the comparison would not be paired.
+    Raises: DataError if a variant lacks a question that another one answered (the comparison would not be paired), or
+        has two scores for one.
     """
+    twice = table.filter(pl.struct("variant_id", "sample_id").is_duplicated())
+    if len(twice):
+        raise DataError(f"Scores of variant {twice['variant_id'][0]} hold question '{twice['sample_id'][0]}' twice.")
     wide = table.pivot("sample_id", index="variant_id", values="score", sort_columns=True)
     values = wide.drop("variant_id").to_numpy().astype(float)
     if np.isnan(values).any():
@@ -70,7 +74,8 @@ class Measured:
     """Accuracy and retention of one (criterion, budget) on one benchmark or, as a mean, on a group of them.
 
     Attributes:
-        accuracies, retentions: [R] bootstrap draws; retention and its draws are None where it is undefined.
+        accuracies, retentions: [R] bootstrap draws; retention and its draws are None where it is undefined; a
+            draw alone may be NaN.
     """
 
     n_questions: int
@@ -85,7 +90,7 @@ class Measured:
         """The measured columns of the retention table, with percentile limits."""
         tails = [(1 - confidence) / 2, (1 + confidence) / 2]
         low, high = np.quantile(self.accuracies, tails)
-        retention_limits = (None, None) if self.retentions is None else np.quantile(self.retentions, tails)
+        retention_limits = (None, None) if self.retentions is None else np.nanquantile(self.retentions, tails)
         return {
             "n_questions": self.n_questions,
             "chance": self.chance,
@@ -109,7 +114,12 @@ def measure(benchmark: Scored, draws: np.ndarray, variants: Sequence[str], dense
         draws: [R, V] resampled accuracies of the benchmark.
         variants: variant ids, one per replicate.
         dense: variant id of the dense model.
+
+    Raises: DataError if a variant has no scores.
     """
+    unscored = [variant for variant in (dense, *variants) if variant not in benchmark.rows]
+    if unscored:
+        raise DataError(f"Variant {unscored[0]} has no scores; run its predictions.")
     at, dense_at = [benchmark.rows[variant] for variant in variants], benchmark.rows[dense]
     n_questions = benchmark.scores.shape[1]
     accuracy, dense_accuracy = float(benchmark.scores[at].mean()), float(benchmark.scores[dense_at].mean())
@@ -117,8 +127,8 @@ def measure(benchmark: Scored, draws: np.ndarray, variants: Sequence[str], dense
     retention = retentions = None
     if np.quantile(dense_accuracies, (1 - confidence) / 2) > benchmark.chance:
         retention = (accuracy - benchmark.chance) / (dense_accuracy - benchmark.chance)
-        # The few resamples in which the dense model is not above chance count as one answer above it.
-        above = np.maximum(dense_accuracies - benchmark.chance, 1 / n_questions)
+        # The few resamples in which the dense model is not above chance have none either.
+        above = np.where(dense_accuracies > benchmark.chance, dense_accuracies - benchmark.chance, np.nan)
         retentions = (accuracies - benchmark.chance) / above
     return Measured(n_questions, benchmark.chance, dense_accuracy, accuracy, accuracies, retention, retentions)
 

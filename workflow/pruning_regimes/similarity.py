@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from pruning_regimes.decoder import find_decoder
-from pruning_regimes.models import Loaded, image_token_id, inputs, prompt
+from pruning_regimes.errors import DataError
+from pruning_regimes.models import Loaded, decode, image_token_id, inputs, prompts
 from pruning_regimes.tables import TOKEN_GROUPS, frame
 
 METRICS = ("cosine", "relative_update", "angular_distance")
@@ -28,12 +29,16 @@ def token_statistics(x: Tensor, y: Tensor) -> Tensor:
     Args:
         x, y: [B, T, D], any floating dtype; computed in float32.
 
-    Returns: [3, B, T] float32: cosine, relative update |y - x| / |x|, angular distance arccos(cosine) / pi.
+    Returns: [3, B, T] float32: cosine, relative update |y - x| / |x|, angular distance arccos(cosine) / pi, computed as
+        2 atan2(|u - v|, |u + v|) / pi of the unit vectors (Kahan), since arccos loses half the digits near 0.
     """
     x, y = x.float(), y.float()
-    norm = x.norm(dim=-1).clamp_min(torch.finfo(torch.float32).tiny)
-    cosine = torch.cosine_similarity(x, y, dim=-1).clamp(-1, 1)
-    return torch.stack([cosine, (y - x).norm(dim=-1) / norm, torch.arccos(cosine) / math.pi])
+    tiny = torch.finfo(torch.float32).tiny
+    norm_x, norm_y = (vector.norm(dim=-1, keepdim=True).clamp_min(tiny) for vector in (x, y))
+    u, v = x / norm_x, y / norm_y
+    cosine = (u * v).sum(-1).clamp(-1, 1)
+    angle = 2 * torch.atan2((u - v).norm(dim=-1), (u + v).norm(dim=-1))
+    return torch.stack([cosine, (y - x).norm(dim=-1) / norm_x.squeeze(-1), angle / math.pi])
 
 
 def token_groups(input_ids: Tensor, attention_mask: Tensor, image_token: int | None) -> Tensor:
@@ -58,13 +63,16 @@ def watched(layers: nn.ModuleList, groups: Tensor) -> Iterator[list[Tensor]]:
     Yields: a list that holds, after the pass, one [3, 4, B] float32 tensor per layer (NaN where a group is empty).
     """
     weights = groups.float()  # [4, B, T]
+    real = groups.any(0)  # [B, T]
     counts = weights.sum(-1)  # [4, B]
     collected: list[Tensor] = []
 
     def hook(_: nn.Module, positional: tuple, named: dict, output: Tensor | tuple) -> None:
         x = positional[0] if positional else named["hidden_states"]
         y = output[0] if isinstance(output, tuple) else output
-        sums = torch.einsum("mbt,gbt->mgb", token_statistics(x, y), weights)
+        # Some attention kernels give NaN at padding, which a weight of 0 would not remove.
+        statistics = torch.where(real, token_statistics(x, y), 0)
+        sums = torch.einsum("mbt,gbt->mgb", statistics, weights)
         collected.append(sums / counts)
 
     handles = [layer.register_forward_hook(hook, with_kwargs=True) for layer in layers]
@@ -83,16 +91,19 @@ def measure(loaded: Loaded, samples: pl.DataFrame, batch_size: int) -> pl.DataFr
         samples: the calibration table.
 
     Returns: the similarity table; a token group that a sample lacks has no rows.
+
+    Raises: DataError if a sample's image cannot be decoded, or its question holds the model's image token.
     """
     layers = find_decoder(loaded.model).layers
     tables = []
     for batch in samples.iter_slices(batch_size):
-        images = batch["images"].to_list()
-        prompts = [
-            prompt(loaded.processor, question, len(encoded))
-            for question, encoded in zip(batch["question"], images, strict=True)
-        ]
-        encoded = inputs(loaded, prompts, images)
+        images = []
+        for sample_id, encoded in zip(batch["sample_id"], batch["images"].to_list(), strict=True):
+            try:
+                images.append(decode(encoded))
+            except DataError as error:
+                raise DataError(f"Calibration sample '{sample_id}': {error}") from error
+        encoded = inputs(loaded, prompts(loaded.processor, batch), images)
         groups = token_groups(encoded["input_ids"], encoded["attention_mask"], image_token_id(loaded.model))
         with watched(layers, groups) as collected:
             loaded.model(**encoded, use_cache=False, logits_to_keep=1)

@@ -147,7 +147,8 @@ NULLABLE = {
 def frame(table: str, rows: Any) -> pl.DataFrame:
     """A frame with exactly the columns of a table, from rows, columns or another frame.
 
-    Raises: DataError if a column is missing or cannot take its dtype, or if a value is missing where none may be.
+    Raises: DataError if a column is missing or cannot take its dtype, or if a value is missing (null, NaN, a null
+        within a list) where none may be.
     """
     schema = SCHEMAS[table]
     if isinstance(rows, pl.DataFrame):
@@ -155,6 +156,9 @@ def frame(table: str, rows: Any) -> pl.DataFrame:
         if missing:
             raise DataError(f"Table '{table}' lacks the column '{missing[0]}'; it needs {', '.join(schema)}.")
         try:
+            for name, dtype in schema.items():
+                if dtype.is_integer() and rows[name].dtype.is_float() and (rows[name] % 1 != 0).any():
+                    raise DataError(f"Table '{table}' holds fractions in the column '{name}' of whole numbers.")
             out = rows.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
         except pl.exceptions.PolarsError as error:
             raise DataError(f"Table '{table}' holds a value of the wrong type: {str(error).splitlines()[0]}") from error
@@ -163,9 +167,14 @@ def frame(table: str, rows: Any) -> pl.DataFrame:
             out = pl.DataFrame(rows, schema=schema, orient="row" if isinstance(rows, list) else None)
         except (pl.exceptions.PolarsError, TypeError, ValueError) as error:
             raise DataError(f"Table '{table}' holds a value of the wrong type: {str(error).splitlines()[0]}") from error
-    for name in schema:
-        if name not in NULLABLE.get(table, ()) and out[name].null_count():
-            raise DataError(f"Table '{table}' has {out[name].null_count()} empty values in the column '{name}'.")
+    for name, dtype in schema.items():
+        empty = 0 if name in NULLABLE.get(table, ()) else out[name].null_count()
+        if dtype.is_float():
+            empty += out[name].is_nan().sum()
+        elif isinstance(dtype, pl.List):
+            empty += out[name].list.eval(pl.element().is_null()).list.any().sum()
+        if empty:
+            raise DataError(f"Table '{table}' has {empty} empty values in the column '{name}'.")
     return out
 
 
@@ -195,6 +204,21 @@ def read(path: str | os.PathLike[str], table: str) -> pl.DataFrame:
         return frame(table, found)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
+
+
+def n_rows(path: str | os.PathLike[str], table: str) -> int:
+    """Number of rows of a table, from its header alone.
+
+    Raises: DataError if the file is no Parquet file or lacks a column of the table.
+    """
+    try:
+        missing = [name for name in SCHEMAS[table] if name not in pl.read_parquet_schema(path)]
+        count = pl.scan_parquet(path).select(pl.len()).collect().item()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise DataError(f"{path} cannot be read as a Parquet table: {str(error).splitlines()[0]}") from error
+    if missing:
+        raise DataError(f"{path} lacks the column '{missing[0]}'; a table '{table}' has {', '.join(SCHEMAS[table])}.")
+    return count
 
 
 def provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -250,9 +274,12 @@ def _portable(value: Any) -> Any:
 
 
 def _commit() -> str | None:
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    # Only where git tracks this file: an installed package may lie inside somebody else's repository.
+    file = Path(__file__)
+    git = ("git", "-C", str(file.parent))
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        for command in ((*git, "ls-files", "--error-unmatch", file.name), (*git, "rev-parse", "HEAD")):
+            done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip() or None
+    return done.stdout.strip()

@@ -1,14 +1,17 @@
 """Check the config, and look up what several stages need from it. No rules here."""
 
+import os
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 
-from pruning_regimes.config import complete
+from pruning_regimes.config import budget_name, complete, refuse_repeated_keys
 from pruning_regimes.errors import StudyError
 from pruning_regimes.variants import MODEL_FILES
 
 try:
+    for file in workflow.configfiles:
+        refuse_repeated_keys(file)
     complete(config, workflow.source_path("../schemas/config.schema.yaml"))
 except StudyError as error:
     raise WorkflowError(str(error))
@@ -17,7 +20,7 @@ MODELS = list(config["models"])
 DOMAINS = list(config["domains"])
 CRITERIA = list(config["criteria"])
 BENCHMARKS = list(config["benchmarks"])
-BUDGETS = [str(budget) for budget in config["budgets"]]
+BUDGETS = [budget_name(budget) for budget in config["budgets"]]
 GROUPS = {key: entry["group"] for key, entry in config["benchmarks"].items()}
 
 
@@ -50,6 +53,13 @@ def source_table(section):
     return path
 
 
+def benchmark_source(wildcards):
+    """What decides a benchmark's questions: not its group, nor how long an answer may be."""
+    entry = config["benchmarks"][wildcards.benchmark]
+    return {key: entry[key] for key in ("source", "path", "samples") if key in entry}
+
+
 def package(*modules):
     """Package modules whose edits concern a rule: Snakemake does not see what a script imports."""
-    return [workflow.source_path(f"../pruning_regimes/{module}.py") for module in modules]
+    folder = os.path.relpath(Path(workflow.basedir, "workflow", "pruning_regimes"))
+    return [f"{folder}/{module}.py" for module in modules]

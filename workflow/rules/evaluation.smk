@@ -14,7 +14,7 @@ rule benchmark:
     conda:
         "../../envs/cpu.yaml"
     params:
-        entry=lookup("benchmarks/{benchmark}", within=config),
+        entry=benchmark_source,
         seed=config["seed"],
     script:
         "../../scripts/benchmark.py"

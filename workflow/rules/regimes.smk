@@ -44,9 +44,24 @@ rule summary:
         retention="<results>/regimes/retention.parquet",
         overlap="<results>/regimes/overlap.parquet",
     output:
-        retention=report("<results>/tables/retention.csv", caption="../report/summary.rst", category="Tables"),
-        overlap=report("<results>/tables/overlap.csv", caption="../report/summary.rst", category="Tables"),
-        summary="<results>/tables/summary.md",
+        retention=report(
+            "<results>/tables/retention.csv",
+            caption="../report/summary.rst",
+            category="Tables",
+            labels={"table": "retention"},
+        ),
+        overlap=report(
+            "<results>/tables/overlap.csv",
+            caption="../report/summary.rst",
+            category="Tables",
+            labels={"table": "overlap"},
+        ),
+        summary=report(
+            "<results>/tables/summary.md",
+            caption="../report/summary.rst",
+            category="Tables",
+            labels={"table": "summary"},
+        ),
     log:
         "<logs>/tables/summary.log",
     conda:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -19,7 +20,7 @@ def load(benchmark: str, entry: Mapping[str, Any], seed: int) -> pl.DataFrame:
     """
     if entry["source"] == "demo":
         return datasets.benchmark_table(benchmark, entry["samples"], seed)
-    questions = tables.read(entry["path"], "benchmark")
+    questions = tables.read(Path(entry["path"]).expanduser(), "benchmark")
     twice = questions.filter(pl.col("sample_id").is_duplicated())
     if len(twice):
         raise DataError(

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pruning_regimes.config import check_depth, n_removed
+from pruning_regimes.config import budget_name, check_depth, n_removed
 from pruning_regimes.errors import ConfigError, nearest
 from pruning_regimes.tables import frame
 
@@ -146,7 +146,7 @@ def layer_list(kind: str, parameters: Mapping[str, Any], study: Study, budgets: 
                 rows.append(
                     {
                         "replicate": replicate,
-                        "budget": str(budget),
+                        "budget": budget_name(budget),
                         "layer": layer,
                         "removed": layer in order,
                         "order": order.get(layer),

@@ -33,7 +33,7 @@ procedurally drawn 72 x 72 images and is of no use for anything else.
 
 One command, seed {recipe.seed}, on the CPU:
 
-    python -m pruning_regimes.demo.training --family {family} --out {path}
+    python -m pruning_regimes.demo.training --family {family} --out workflow/resources/{name}
 
 1. The vision tower and projector learn what stands in each cell of the image, and which cell it is (linear heads on
    the image tokens, thrown away afterwards): {recipe.tower_steps} steps of {recipe.tower_batch} images, AdamW, rate
@@ -58,16 +58,16 @@ Greedy answers to {questions} held-out questions per benchmark, in float32:
 """
 
 
-def accuracies(path: Path) -> pl.DataFrame:
-    """Accuracy of a demo model per benchmark and category: columns group, benchmark, category, accuracy."""
-    loaded = models.load({"path": str(path), "revision": "main", "dtype": "float32", "gpu": 0}, threads=2)
+def accuracies(loaded: models.Loaded) -> pl.DataFrame:
+    """Accuracy of a demo model per benchmark and category: columns group, benchmark, category, score."""
     parts = []
     for benchmark, (group, _, _) in BENCHMARKS.items():
         questions = benchmark_table(benchmark, QUESTIONS, SEED)
         replies = []
         for batch in questions.iter_slices(249):
-            prompts = [models.prompt(loaded.processor, question, 1) for question in batch["question"]]
-            replies += answer(loaded, prompts, batch["images"].to_list(), max_new_tokens=8)
+            replies += answer(
+                loaded, models.prompts(loaded.processor, batch), batch["images"].to_list(), max_new_tokens=8
+            )
         predictions = pl.DataFrame(replies).with_columns(questions["sample_id"], variant_id=pl.lit("dense"))
         by_category = (
             score(questions, predictions).group_by("category", maintain_order=True).agg(pl.col("score").mean())
@@ -81,12 +81,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write a demo model's card.")
     parser.add_argument("path", type=Path)
     path = parser.parse_args().path
-    measured = accuracies(path)
+    loaded = models.load({"path": str(path), "revision": "main", "dtype": "float32", "gpu": 0}, threads=2)
+    measured = accuracies(loaded)
     rows = []
     for (group, benchmark), part in measured.group_by("group", "benchmark", maintain_order=True):
         kinds = ", ".join(f"{row['category']} {row['score']:.3f}" for row in part.iter_rows(named=True))
         rows.append(f"| {group} | {benchmark} | {part['score'].mean():.3f} | {kinds} |")
-    loaded = models.load({"path": str(path), "revision": "main", "dtype": "float32", "gpu": 0})
     config = loaded.model.config.get_text_config()
     card = CARD.format(
         name=path.name,
@@ -95,7 +95,6 @@ def main() -> None:
         layers=config.num_hidden_layers,
         width=config.hidden_size,
         recipe=RECIPES[loaded.model.config.model_type],
-        path=path,
         questions=QUESTIONS,
         rows="\n".join(rows),
     )

@@ -45,7 +45,10 @@ def samples(benchmark: str, rng: np.random.Generator) -> Iterator[Sample]:
 
 
 def benchmark_table(benchmark: str, n_samples: int, seed: int) -> pl.DataFrame:
-    """`n_samples` questions of a demo benchmark, each about an image of its own, as the benchmark table."""
+    """`n_samples` questions of a demo benchmark, each about an image of its own, as the benchmark table.
+
+    Chance is 0 for open answers (results of arithmetic, words, letters), the best guess at which is seldom right.
+    """
     source = samples(benchmark, generator("benchmark", seed, list(BENCHMARKS).index(benchmark)))
     rows = []
     for index in range(n_samples):

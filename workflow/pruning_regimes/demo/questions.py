@@ -15,6 +15,7 @@ import numpy as np
 from pruning_regimes.demo.scenes import (
     COLOURS,
     GRID,
+    MAX_BAR,
     SHAPES,
     Chart,
     Content,
@@ -122,12 +123,15 @@ def _object_questions(content: Objects) -> list[Question]:
 
 def _chart_questions(content: Chart) -> list[Question]:
     bars = list(zip(content.colours, content.heights, strict=True))
+    sums, differences, heights = (
+        tuple(str(n) for n in numbers) for numbers in (range(2, 2 * MAX_BAR + 1), range(MAX_BAR), range(1, MAX_BAR + 1))
+    )
     out = [Question("height", f"height of {colour} ?", str(height)) for colour, height in bars]
     for (a, x), (b, y) in permutations(bars, 2):
-        out.append(Question("sum", f"sum of {a} and {b} ?", str(x + y)))
+        out.append(Question("sum", f"sum of {a} and {b} ?", str(x + y), sums))
     for (a, x), (b, y) in combinations(bars, 2):
-        out.append(Question("difference", f"difference of {a} and {b} ?", str(abs(x - y))))
-    out.append(Question("maximum", "highest bar ?", str(max(content.heights))))
+        out.append(Question("difference", f"difference of {a} and {b} ?", str(abs(x - y)), differences))
+    out.append(Question("maximum", "highest bar ?", str(max(content.heights)), heights))
     out.append(Question("transcribe", "describe", " ".join(f"{c} {h}" for c, h in bars)))
     return out
 

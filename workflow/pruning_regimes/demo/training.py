@@ -239,7 +239,8 @@ def train(family: str, out: Path, recipe: Recipe, save_every: int = 100, stop_af
     else:
         train_tower(model, recipe)
     began, losses, rights = time.monotonic(), [], []
-    for step in range(start, min(recipe.steps, stop_after or recipe.steps)):
+    stop = recipe.steps if stop_after is None else min(stop_after, recipe.steps)
+    for step in range(start, stop):
         rng = generator("train", recipe.seed, step)
         batches = list(step_batches(packer, mixture(step, recipe), rng))
         tokens = sum(int((packed["labels"] != IGNORED).sum()) for _, packed in batches)
