@@ -1,6 +1,6 @@
 """Check the config, and look up what several stages need from it. No rules here."""
 
-import os
+import hashlib
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -60,6 +60,10 @@ def benchmark_source(wildcards):
 
 
 def package(*modules):
-    """Package modules whose edits concern a rule: Snakemake does not see what a script imports."""
-    folder = os.path.relpath(Path(workflow.basedir, "workflow", "pruning_regimes"))
-    return [f"{folder}/{module}.py" for module in modules]
+    """Hash of the package modules that a rule's results depend on: Snakemake does not see what a script imports.
+
+    A parameter, not an input: it stays the same when a clone is moved or its files are touched.
+    """
+    folder = Path(workflow.basedir, "workflow", "pruning_regimes")
+    sources = b"".join((folder / f"{module}.py").read_bytes() for module in modules)
+    return hashlib.sha256(sources).hexdigest()[:12]

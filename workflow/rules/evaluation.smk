@@ -25,7 +25,6 @@ rule predictions:
         benchmark="<results>/benchmarks/{benchmark}.parquet",
         variants="<results>/variants/{model}.parquet",
         model=model_files,
-        package=package("evaluation", "decoder", "models"),
     output:
         # Answers that are there are kept; the job computes the missing ones.
         update("<results>/predictions/{model}/{benchmark}/{budget}.parquet"),
@@ -42,6 +41,7 @@ rule predictions:
     params:
         model=model_identity,
         max_new_tokens=lookup("benchmarks/{benchmark}/max_new_tokens", within=config),
+        package=package("evaluation", "decoder", "models"),
     script:
         "../../scripts/predictions.py"
 
@@ -50,12 +50,13 @@ rule scores:
     input:
         benchmark="<results>/benchmarks/{benchmark}.parquet",
         predictions=collect("<results>/predictions/{{model}}/{{benchmark}}/{budget}.parquet", budget=["0", *BUDGETS]),
-        package=package("scoring/__init__"),
     output:
         "<results>/scores/{model}/{benchmark}.parquet",
     log:
         "<logs>/scores/{model}/{benchmark}.log",
     conda:
         "../../envs/cpu.yaml"
+    params:
+        package=package("scoring/__init__"),
     script:
         "../../scripts/scores.py"

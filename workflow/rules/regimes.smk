@@ -8,7 +8,6 @@ rule retention:
     input:
         variants=collect("<results>/variants/{model}.parquet", model=MODELS),
         scores=collect("<results>/scores/{model}/{benchmark}.parquet", model=MODELS, benchmark=BENCHMARKS),
-        package=package("regimes"),
     output:
         "<results>/regimes/retention.parquet",
     log:
@@ -20,6 +19,7 @@ rule retention:
         groups=GROUPS,
         statistics=config["statistics"],
         seed=config["seed"],
+        package=package("regimes"),
     script:
         "../../scripts/retention.py"
 

@@ -24,7 +24,6 @@ rule similarity:
     input:
         calibration="<results>/calibration/{domain}.parquet",
         model=model_files,
-        package=package("similarity", "decoder", "models"),
     output:
         "<results>/similarity/{model}/{domain}.parquet",
     log:
@@ -39,6 +38,7 @@ rule similarity:
         batch_size=lookup("models/{model}/batch_size", within=config),
     params:
         model=model_identity,
+        package=package("similarity", "decoder", "models"),
     script:
         "../../scripts/similarity.py"
 
