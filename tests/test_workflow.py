@@ -133,6 +133,20 @@ def test_a_benchmarks_size_concerns_that_benchmark_only(study: Path) -> None:
     assert "similarity" not in jobs and "ranking" not in jobs
 
 
+def test_a_benchmarks_group_concerns_the_statistics_only(study: Path) -> None:
+    config = copy.deepcopy(CONFIG)
+    config["benchmarks"]["chart"]["group"] = "charts"
+    assert planned(study, config) == {"retention": 1, "summary": 1, "figure_regimes": 1, "all": 1, "total": 4}
+
+
+def test_a_key_that_stands_twice_is_refused(study: Path) -> None:
+    arguments = command(study, CONFIG, "--dry-run")
+    with (study / "study.yaml").open("a") as file:
+        file.write("seed: 2\n")
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert done.returncode != 0 and "the key 'seed' stands on line 1 and again on line" in done.stderr
+
+
 def test_a_new_criterion_computes_only_the_answers_of_its_new_variants(study: Path, tmp_path: Path) -> None:
     directory = tmp_path / "copy"
     subprocess.run(["cp", "-a", str(study), str(directory)], check=True)
