@@ -144,7 +144,8 @@ def test_a_key_that_stands_twice_is_refused(study: Path) -> None:
     with (study / "study.yaml").open("a") as file:
         file.write("seed: 2\n")
     done = subprocess.run(arguments, capture_output=True, text=True, check=False)
-    assert done.returncode != 0 and "the key 'seed' stands on line 1 and again on line" in done.stderr
+    assert done.returncode != 0
+    assert "the key 'seed' stands on line 1 and again on line" in done.stdout + done.stderr
 
 
 def test_a_new_criterion_computes_only_the_answers_of_its_new_variants(study: Path, tmp_path: Path) -> None:
