@@ -1,97 +1,257 @@
-"""Find the decoder layers of a vision-language model, and remove some of them for a while."""
+"""Find the decoder layers of a vision-language model, and remove some of them for a while, exactly.
+
+Exactly: while layers are removed, the model is the one that transformers would build from the config without them. This
+is checked against such a model, built without weights, for whatever family it is; nothing here knows families by name.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
+import torch
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
 from pruning_regimes.errors import ModelError
+from pruning_regimes.layer_config import cut, receivers, text_config
+
+ENCODERS = re.compile(r"vision|visual|image|audio|encoder|qformer|tower|resampler|merger|perceiver")
+SIMPLE = (bool, int, float, str, type(None))
 
 
 @dataclass(frozen=True)
 class Decoder:
-    """The language decoder of a model: the module that owns `layers`, its path, and its config."""
+    """The language decoder of a model.
 
-    module: nn.Module
+    Attributes:
+        owner: the module that owns the list of decoder layers.
+        name: the list's name in its owner.
+        path: the list's path in the model.
+        config: the config that describes the decoder.
+    """
+
+    owner: nn.Module
+    name: str
     path: str
     config: PretrainedConfig
 
     @property
     def layers(self) -> nn.ModuleList:
         """The decoder layers that are there now."""
-        return self.module.layers
+        return getattr(self.owner, self.name)
 
     @property
     def n_layers(self) -> int:
         """Number of decoder layers that are there now."""
-        return len(self.module.layers)
+        return len(self.layers)
+
+    def __str__(self) -> str:
+        """What was found, in one line."""
+        kinds = " and ".join(sorted({type(layer).__name__ for layer in self.layers}))
+        return f"{self.path}: {self.n_layers} x {kinds}, hidden size {self.config.hidden_size}"
 
 
-def find_decoder(model: PreTrainedModel) -> Decoder:
+def find_decoder(model: PreTrainedModel, path: str | None = None) -> Decoder:
     """Find the language decoder of a loaded model.
 
-    Raises: ModelError if the model has no decoder with a list of layers that its config counts.
+    Args:
+        path: the list of decoder layers in the model, such as `model.language_model.layers`; found if not given.
+
+    Raises: ModelError that names the module lists considered, if there is not exactly one that can be it.
     """
-    decoder = model.get_decoder()
-    layers = getattr(decoder, "layers", None)
-    config = model.config.get_text_config(decoder=True)
-    path = next((name for name, module in model.named_modules() if module is decoder), "")
-    if not isinstance(layers, nn.ModuleList):
-        lists = [name for name, module in model.named_modules() if isinstance(module, nn.ModuleList)]
-        raise ModelError(
-            f"{type(model).__name__}: no list of decoder layers was found; module lists considered: {', '.join(lists)}."
-        )
-    if len(layers) != config.num_hidden_layers:
-        raise ModelError(
-            f"{type(model).__name__}: '{path}.layers' holds {len(layers)} layers, but its config states "
-            f"{config.num_hidden_layers} decoder layers."
-        )
-    return Decoder(decoder, f"{path}.layers", config)
+    config = text_config(model.config)
+    lists = {name: module for name, module in model.named_modules() if isinstance(module, nn.ModuleList)}
+    listed = ", ".join(f"{name} ({len(module)})" for name, module in lists.items() if not name.split(".")[-1].isdigit())
+    if path is not None:
+        if path not in lists:
+            raise ModelError(
+                f"{type(model).__name__}: decoder_path '{path}' is no list of modules; there are {listed}."
+            )
+        found = path
+    else:
+        if model.config.is_encoder_decoder or config.is_encoder_decoder:
+            raise ModelError(f"{type(model).__name__} is an encoder-decoder; only decoder-only models can be pruned.")
+        n_layers = getattr(config, "num_hidden_layers", None)
+        candidates = [name for name, module in lists.items() if len(module) == n_layers and not ENCODERS.search(name)]
+        if len(candidates) != 1:
+            raise ModelError(
+                f"{type(model).__name__}: {len(candidates) or 'no'} module lists have the {n_layers} layers that the "
+                f"config states; considered were {listed or 'none'}; name the list in decoder_path."
+            )
+        found = candidates[0]
+    parent, _, name = found.rpartition(".")
+    owner = model.get_submodule(parent)
+    return Decoder(owner, name, found, getattr(owner, "config", config))
 
 
 @contextmanager
-def pruned(model: PreTrainedModel, removed: Iterable[int]) -> Iterator[PreTrainedModel]:
+def pruned(model: PreTrainedModel, removed: Iterable[int], path: str | None = None) -> Iterator[PreTrainedModel]:
     """Remove decoder layers while the context lasts; afterwards the model is as it was.
 
-    The layers' slots in the KV cache are renumbered and the per-layer config fields cut along, so that inside the
-    context the model is the one that would have been built with the remaining layers.
+    Inside the context the model has the cut config, the kept layers' numbers (the slots in the KV cache) and whatever
+    else depends on a layer's place as a model that was built with the remaining layers only.
 
     Args:
         removed: layer numbers in the original model, 0..L-1.
+        path: as in `find_decoder`.
 
-    Raises: ModelError if a number is not a layer of the model, or none would remain.
+    Raises: ModelError if a number is not a layer of the model, none would remain, or the result would not be such a
+        model (for example if a layer that others take keys and values from would go).
     """
-    decoder = find_decoder(model)
-    everything = decoder.layers
-    gone = set(removed)
-    unknown = gone - set(range(len(everything)))
-    if unknown:
-        raise ModelError(f"Layer {min(unknown)} cannot be removed: the decoder has layers 0 to {len(everything) - 1}.")
-    kept = [index for index in range(len(everything)) if index not in gone]
-    if not kept:
-        raise ModelError("All decoder layers would be removed; at least one must remain.")
-    config = decoder.config
-    fields = {"num_hidden_layers": config.num_hidden_layers}
-    if getattr(config, "layer_types", None) is not None:
-        fields["layer_types"] = config.layer_types
-    numbered = [(module, module.layer_idx) for module in everything.modules() if hasattr(module, "layer_idx")]
+    decoder, gone = find_decoder(model, path), sorted(set(removed))
+    kept = _kept(decoder, gone)
+    smaller = cut(model.config, kept)
     try:
-        decoder.module.layers = nn.ModuleList(everything[index] for index in kept)
-        config.num_hidden_layers = len(kept)
-        if "layer_types" in fields:
-            config.layer_types = [fields["layer_types"][index] for index in kept]
-        for slot, layer in enumerate(decoder.module.layers):
-            for module in layer.modules():
-                if hasattr(module, "layer_idx"):
-                    module.layer_idx = slot
+        changes = _changes(decoder, kept, text_config(smaller))
+    except _Inexact as error:
+        raise ModelError(f"{type(model).__name__}: layers {gone} cannot be removed: without them, {error}.") from error
+    everything = decoder.layers
+    configs = _pairs(model.config, smaller)
+    before = [(module, name, vars(module)[name]) for module, name, _ in changes]
+    fields = [(config, dict(vars(config))) for config, _ in configs]
+    try:
+        setattr(decoder.owner, decoder.name, nn.ModuleList(everything[layer] for layer in kept))
+        for config, other in configs:
+            vars(config).clear()
+            vars(config).update(vars(other))
+        for module, name, value in changes:
+            setattr(module, name, value)
         yield model
     finally:
-        decoder.module.layers = everything
-        for name, value in fields.items():
-            setattr(config, name, value)
-        for module, index in numbered:
-            module.layer_idx = index
+        setattr(decoder.owner, decoder.name, everything)
+        for config, values in fields:
+            vars(config).clear()
+            vars(config).update(values)
+        for module, name, value in before:
+            setattr(module, name, value)
+
+
+def protected(model: PreTrainedModel, path: str | None = None) -> dict[int, str]:
+    """Layers that cannot be removed without breaking the model, with the reason.
+
+    These are the layers that receive visual features (by the config), and those without which the rest is not the model
+    that would have been built without them, such as layers that later ones take keys and values from.
+    """
+    decoder = find_decoder(model, path)
+    reasons = dict.fromkeys(sorted(receivers(model.config.to_dict())), "receives visual features")
+    for layer in range(decoder.n_layers):
+        if layer in reasons or decoder.n_layers == 1:
+            continue
+        kept = _kept(decoder, [layer])
+        try:
+            _changes(decoder, kept, text_config(cut(model.config, kept)))
+        except _Inexact as error:
+            reasons[layer] = f"without it, {error}"
+    return reasons
+
+
+class _Inexact(Exception):
+    """A model without some layers would not be the rest of the model; says why."""
+
+
+def _kept(decoder: Decoder, removed: Iterable[int]) -> list[int]:
+    gone = set(removed)
+    unknown = gone - set(range(decoder.n_layers))
+    if unknown:
+        raise ModelError(f"Layer {min(unknown)} cannot be removed: the decoder has layers 0 to {decoder.n_layers - 1}.")
+    kept = [layer for layer in range(decoder.n_layers) if layer not in gone]
+    if not kept:
+        raise ModelError("All decoder layers would be removed; at least one must remain.")
+    return kept
+
+
+def _changes(decoder: Decoder, kept: list[int], config: PretrainedConfig) -> list[tuple[nn.Module, str, Any]]:
+    """What must be set in the decoder's modules, so that it is the decoder of the cut config.
+
+    Raises: _Inexact if the kept layers are not those of that decoder.
+    """
+    types = getattr(decoder.config, "layer_types", None)
+    if types and any(map(_is_attention, types)) and not any(_is_attention(types[layer]) for layer in kept):
+        raise _Inexact("no layer would attend to other tokens")
+    built = _built(decoder, config)
+    layers = getattr(built, decoder.name)
+    slots = {layer: slot for slot, layer in enumerate(kept)}
+    changes = []
+    for slot, layer in enumerate(kept):
+        for module, name, value in _differences(decoder.layers[layer], layers[slot], f"layer {layer}"):
+            old = vars(module)[name]
+            # The number of the layer itself, or of another one that it refers to.
+            if isinstance(old, bool) or not isinstance(old, int) or slots.get(old) != value:
+                raise _Inexact(f"layer {layer} would have {name}={value} instead of {old}")
+            changes.append((module, name, value))
+    for name, _ in decoder.owner.named_children():
+        if name == decoder.name:
+            continue
+        if getattr(built, name, None) is None:
+            raise _Inexact(f"the decoder would have no {name}")
+        changes += _differences(getattr(decoder.owner, name), getattr(built, name), name)
+    # What the decoder and its parts outside the layers know of all layers, such as their types.
+    return changes + _own_differences(decoder.owner, built)
+
+
+def _built(decoder: Decoder, config: PretrainedConfig) -> nn.Module:
+    try:
+        with torch.device("meta"):
+            return type(decoder.owner)(config)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise _Inexact(f"{type(decoder.owner).__name__} cannot be built: {reason}") from error
+
+
+def _differences(old: nn.Module, new: nn.Module, where: str) -> list[tuple[nn.Module, str, Any]]:
+    """Simple attributes in which two modules of the same structure differ: (module of the first, name, second's value).
+
+    Raises: _Inexact if their structures differ.
+    """
+    pairs = dict(new.named_modules())
+    found = []
+    for name, module in old.named_modules():
+        other = pairs.pop(name, None)
+        if type(other) is not type(module) or _shapes(module) != _shapes(other):
+            raise _Inexact(f"{where} would be another one ({name or type(old).__name__})")
+        found += _own_differences(module, other)
+    if pairs:
+        raise _Inexact(f"{where} would have a {next(iter(pairs))} more")
+    return found
+
+
+def _own_differences(old: nn.Module, new: nn.Module) -> list[tuple[nn.Module, str, Any]]:
+    values = {name: value for name, value in vars(new).items() if not name.startswith("_") and _is_simple(value)}
+    return [
+        (old, name, value)
+        for name, value in values.items()
+        if name != "training" and name in vars(old) and _is_simple(vars(old)[name]) and vars(old)[name] != value
+    ]
+
+
+def _is_attention(layer_type: str) -> bool:
+    return "attention" in layer_type and "linear" not in layer_type
+
+
+def _is_simple(value: Any) -> bool:
+    if isinstance(value, (list, tuple, set)):
+        return all(_is_simple(item) for item in value)
+    if isinstance(value, Mapping):
+        return all(_is_simple(item) for item in value.values())
+    return isinstance(value, SIMPLE)
+
+
+def _shapes(module: nn.Module) -> dict[str, torch.Size]:
+    return {name: value.shape for name, value in module.named_parameters(recurse=False)}
+
+
+def _pairs(old: PretrainedConfig, new: PretrainedConfig) -> list[tuple[PretrainedConfig, PretrainedConfig]]:
+    """The configs that a cut changes, with their counterparts: the decoder's, and the whole model's own fields."""
+    text, smaller = text_config(old), text_config(new)
+    pairs = [(text, smaller)]
+    if text is not old:
+        changed = {name for name in vars(new) if name == "deepstack_layer_map"}
+        if changed:
+            own = type(old).__new__(type(old))
+            vars(own).update(vars(old) | {name: vars(new)[name] for name in changed})
+            pairs.append((old, own))
+    return pairs

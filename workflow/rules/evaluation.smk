@@ -41,7 +41,7 @@ rule predictions:
     params:
         model=model_identity,
         max_new_tokens=lookup("benchmarks/{benchmark}/max_new_tokens", within=config),
-        package=package("evaluation", "decoder", "models"),
+        package=package("evaluation", "decoder", "layer_config", "models"),
     script:
         "../../scripts/predictions.py"
 

@@ -38,7 +38,7 @@ rule similarity:
         batch_size=lookup("models/{model}/batch_size", within=config),
     params:
         model=model_identity,
-        package=package("similarity", "decoder", "models"),
+        package=package("similarity", "decoder", "layer_config", "models"),
     script:
         "../../scripts/similarity.py"
 
