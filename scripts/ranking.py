@@ -7,11 +7,19 @@ from pruning_regimes.jobs import job
 
 
 def main(
-    model: str, criterion: str, entry: dict[str, Any], budgets: list[int | float], seed: int, profile: str, output: str
+    model: str,
+    criterion: str,
+    entry: dict[str, Any],
+    budgets: list[int | float],
+    seed: int,
+    profile: str,
+    decoder: str,
+    output: str,
 ) -> None:
     """Apply the criterion to the model's profile and write the layers table."""
     rows = tables.read(profile, "profile")
-    study = criteria.Study(model, rows["layer"].max() + 1, rows, seed)
+    found = tables.read(decoder, "decoder").row(0, named=True)
+    study = criteria.Study(model, found["n_layers"], rows, seed, frozenset(found["protected"]))
     parameters = {key: value for key, value in entry.items() if key != "kind"}
     layers = criteria.layer_list(entry["kind"], parameters, study, budgets)
     provenance = {"model": model, "criterion": criterion, "config": entry, "budgets": budgets, "seed": seed}
@@ -27,5 +35,6 @@ if "snakemake" in globals():
             snakemake.params.budgets,
             snakemake.params.seed,
             snakemake.input.profile,
+            snakemake.input.decoder,
             snakemake.output[0],
         )

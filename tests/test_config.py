@@ -101,6 +101,15 @@ MISTAKES: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
         r"^benchmarks\.chart\.path: .*config\.schema\.yaml cannot be read as a Parquet table",
     ),
     (lambda c: c["benchmarks"]["chart"].update(group="a/b"), r"^benchmarks\.chart\.group: 'a/b' may hold only letters"),
+    (
+        lambda c: c["models"]["tiny"].update(protected=[-15]),
+        r"^models\.tiny\.protected: -15 is no decoder layer; .* 0 to 1",
+    ),
+    (
+        lambda c: c["models"]["tiny"].update(protected=[*range(9), -1]),
+        r"^budgets: \S+ removes \d of the 1[24] .* only [24] may be removed; protected are 0, 1, .*, 8, 1[13]\.$",
+    ),
+    (lambda c: c["models"]["tiny"].update(protected=[1, 1]), r"^models\.tiny\.protected: '1' stands there twice"),
     (lambda c: c["statistics"].update(confidence=1), r"^statistics\.confidence: 1 is out of range"),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from math import floor
 
@@ -115,3 +116,30 @@ def test_an_unknown_kind_gets_the_nearest() -> None:
 def test_budgets_that_the_depth_does_not_allow_are_refused(budgets: list[float]) -> None:
     with pytest.raises(ConfigError, match=r"budgets: .* of the 4 decoder layers of models\.m"):
         criteria.layer_list("last", {}, study({"math": MATH}), budgets)
+
+
+KINDS = [
+    ("domain", {"weights": {"math": 1.0}, "token_group": "all"}),
+    ("random", {"replicates": 1}),
+    ("last", {}),
+    ("uniform", {}),
+]
+
+
+@pytest.mark.parametrize(("kind", "parameters"), KINDS)
+@given(st.integers(2, 30), st.data())
+def test_protected_layers_are_never_removed(kind: str, parameters: dict, n_layers: int, data: st.DataObject) -> None:
+    protected = data.draw(st.frozensets(st.integers(0, n_layers - 1), max_size=n_layers - 1))
+    of = replace(study({"math": [0.5 + layer / 100 for layer in range(n_layers)]}), protected=protected)
+    count = data.draw(st.integers(1, min(len(of.candidates), n_layers - 1)))
+    gone = removed(kind, parameters, of, count)
+    assert len(gone) == len(set(gone)) == count
+    assert set(gone) <= set(of.candidates)
+
+
+def test_a_budget_beyond_the_candidates_is_refused() -> None:
+    of = replace(study({"math": [0.5] * 4}), protected=frozenset({0, 1}))
+    with pytest.raises(
+        ConfigError, match=r"^budgets: 3 removes 3 of the 4 .* only 2 may be removed; protected are 0, 1\.$"
+    ):
+        criteria.layer_list("last", {}, of, [3])

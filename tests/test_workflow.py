@@ -100,6 +100,20 @@ def test_a_study_ends_with_figures_and_tables_that_keep_their_contracts(study: P
     assert provenance["package_version"] and provenance["libraries"]["torch"]
 
 
+def test_protected_layers_stay(study: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "copy"
+    subprocess.run(["cp", "-a", str(study), str(directory)], check=True)
+    config = copy.deepcopy(CONFIG)
+    config["models"]["demo-llava"]["protected"] = [0, -1]
+    snakemake(directory, config, "results/variants/demo-llava.parquet")
+    found = tables.read(directory / "results" / "models" / "demo-llava.parquet", "decoder").row(0, named=True)
+    assert (found["n_layers"], found["protected"]) == (12, [0, 11])
+    assert found["decoder_path"] == "model.language_model.layers" and found["layer_classes"] == ["LlamaDecoderLayer"]
+    variants = tables.read(directory / "results" / "variants" / "demo-llava.parquet", "variants")
+    assert not variants["removed"].explode().is_in([0, 11]).any()
+    assert variants.filter(pl.col("criterion") == "last", pl.col("budget") == "1")["removed"].to_list() == [[10]]
+
+
 def test_every_variant_answers_every_question_and_equal_layer_sets_only_once(study: Path) -> None:
     for model in CONFIG["models"]:
         variants = tables.read(study / "results" / "variants" / f"{model}.parquet", "variants")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -16,6 +16,7 @@ from jsonschema.exceptions import ValidationError
 
 from pruning_regimes import tables
 from pruning_regimes.errors import ConfigError, DataError, nearest
+from pruning_regimes.layer_config import receivers
 
 DEMO_BENCHMARKS = ("counting", "arithmetic", "chart", "attributes", "relations", "reading")
 # Parameters of each kind of criterion with their defaults; None if it has none.
@@ -86,11 +87,14 @@ def n_removed(budget: float | str, n_layers: int) -> int:
     return max(1, math.floor(amount * n_layers + Fraction(1, 2)))
 
 
-def check_depth(model: str, n_layers: int, budgets: Sequence[int | float]) -> None:
-    """Check the budgets against one model's number of layers.
+def check_depth(
+    model: str, n_layers: int, budgets: Sequence[int | float], protected: Collection[int] = frozenset()
+) -> None:
+    """Check the budgets against one model's number of layers and those that may not be removed.
 
-    Raises: ConfigError if a budget removes all layers or more, or two remove the same number.
+    Raises: ConfigError if a budget removes all layers or more than may be removed, or two remove the same number.
     """
+    candidates = n_layers - len(protected)
     taken: dict[int, int | float] = {}
     for budget in budgets:
         count = n_removed(budget, n_layers)
@@ -99,12 +103,30 @@ def check_depth(model: str, n_layers: int, budgets: Sequence[int | float]) -> No
                 f"budgets: {budget} removes {count} of the {n_layers} decoder layers of models.{model}; "
                 f"a budget must remove between 1 and {n_layers - 1}."
             )
+        if count > candidates:
+            raise ConfigError(
+                f"budgets: {budget} removes {count} of the {n_layers} decoder layers of models.{model}, but only "
+                f"{candidates} may be removed; protected are {', '.join(map(str, sorted(protected)))}."
+            )
         if count in taken:
             raise ConfigError(
                 f"budgets: {taken[count]} and {budget} both remove {count} of the {n_layers} decoder layers of "
                 f"models.{model}; keep one of them."
             )
         taken[count] = budget
+
+
+def protected_layers(model: str, n_layers: int, named: Sequence[int]) -> set[int]:
+    """The layers that a model's entry protects, negative numbers counted from the end.
+
+    Raises: ConfigError if the model has no such layer.
+    """
+    for layer in named:
+        if not -n_layers <= layer < n_layers:
+            raise ConfigError(
+                f"models.{model}.protected: {layer} is no decoder layer; the model has layers 0 to {n_layers - 1}."
+            )
+    return {layer % n_layers for layer in named}
 
 
 def local_depth(path: Path) -> int | None:
@@ -300,7 +322,9 @@ def _check_budgets(config: Mapping[str, Any]) -> None:
         path = Path(entry["path"]).expanduser()
         depth = local_depth(path) if path.exists() else None
         if depth is not None:
-            check_depth(key, depth, budgets)
+            stated = json.loads((path / "config.json").read_text())
+            named = protected_layers(key, depth, entry.get("protected", []))
+            check_depth(key, depth, budgets, named | receivers(stated))
 
 
 def _neighbour(path: Path) -> str:

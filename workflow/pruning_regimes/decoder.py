@@ -153,6 +153,25 @@ class _Inexact(Exception):
     """A model without some layers would not be the rest of the model; says why."""
 
 
+def inspect(model: PreTrainedModel, named: Iterable[int] = (), path: str | None = None) -> dict[str, Any]:
+    """What the decoder table says of a model; a model without weights is enough.
+
+    Args:
+        named: layers that the study's config protects.
+    """
+    decoder = find_decoder(model, path)
+    reasons = dict.fromkeys(named, "named in the config") | protected(model, path)
+    return {
+        "model_class": type(model).__name__,
+        "decoder_path": decoder.path,
+        "layer_classes": sorted({type(layer).__name__ for layer in decoder.layers}),
+        "n_layers": decoder.n_layers,
+        "hidden_size": decoder.config.hidden_size,
+        "protected": sorted(reasons),
+        "reasons": [reasons[layer] for layer in sorted(reasons)],
+    }
+
+
 def _kept(decoder: Decoder, removed: Iterable[int]) -> list[int]:
     gone = set(removed)
     unknown = gone - set(range(decoder.n_layers))

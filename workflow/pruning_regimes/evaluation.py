@@ -83,7 +83,7 @@ def answer_all(
         if not len(missing):
             continue
         rows: list[dict[str, Any]] = []
-        with pruned(loaded.model, variant["removed"]):
+        with pruned(loaded.model, variant["removed"], loaded.decoder_path):
             for batch in missing.iter_slices(batch_size):
                 at = batch["position"].to_list()
                 replies = answer(loaded, [texts[i] for i in at], [images[i] for i in at], max_new_tokens)

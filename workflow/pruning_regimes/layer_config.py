@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from transformers import PretrainedConfig
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig
 
 # Lists with the numbers of some layers.
 NUMBERS = {"cross_attention_layers", "moe_layers", "mlp_only_layers", "full_attn_idxs"}
@@ -98,5 +99,5 @@ def _replace(config: PretrainedConfig, old: PretrainedConfig, new: PretrainedCon
     for name, value in vars(config).items():
         if value is old:
             setattr(config, name, new)
-        elif isinstance(value, PretrainedConfig):
+        elif hasattr(value, "get_text_config"):
             _replace(value, old, new)

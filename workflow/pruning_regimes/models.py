@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from safetensors import SafetensorError
 from transformers import (
+    AutoConfig,
     AutoModelForImageTextToText,
     AutoProcessor,
     BatchFeature,
@@ -35,6 +36,7 @@ class Loaded:
     Attributes:
         path: directory or hub id.
         dtype: what the config asks for, a torch dtype's name or `auto`.
+        decoder_path: where the decoder layers are, if the config says so.
         device: where the model runs.
         processor: pads on the left.
     """
@@ -42,6 +44,7 @@ class Loaded:
     def __init__(self, entry: Mapping[str, Any]) -> None:
         self.path = str(Path(entry["path"]).expanduser()) if entry["path"].startswith("~") else entry["path"]
         self.dtype: str = entry["dtype"]
+        self.decoder_path: str | None = entry.get("decoder_path")
         self.device = torch.device("cuda" if entry["gpu"] else "cpu")
         self._revision = entry["revision"]
         try:
@@ -79,6 +82,18 @@ class Loaded:
         logging.info("Loaded %s (%s) on %s", self.path, model.dtype, self.device)
         model.generation_config = self._greedy(model)
         return model.eval().to(self.device)
+
+    def skeleton(self) -> PreTrainedModel:
+        """The model without weights, on the meta device.
+
+        Raises: ModelError if its config cannot be loaded.
+        """
+        try:
+            config = AutoConfig.from_pretrained(self.path, revision=self._revision)
+            with torch.device("meta"):
+                return AutoModelForImageTextToText.from_config(config)
+        except LOADING_ERRORS as error:
+            raise self._unloadable(error) from error
 
     @property
     def end_tokens(self) -> list[int]:

@@ -94,7 +94,7 @@ def measure(loaded: Loaded, samples: pl.DataFrame, batch_size: int) -> pl.DataFr
 
     Raises: DataError if a sample's image cannot be decoded, or its question holds the model's image token.
     """
-    layers = find_decoder(loaded.model).layers
+    layers = find_decoder(loaded.model, loaded.decoder_path).layers
     tables = []
     for batch in samples.iter_slices(batch_size):
         images = []

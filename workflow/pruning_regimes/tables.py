@@ -35,6 +35,19 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "answer": pl.String,
         "source": pl.String,
     },
+    # A model's decoder: where its layers are, and which of them may not be removed, with the reasons.
+    "decoder": {
+        "model": pl.String,
+        "model_id": pl.String,
+        "revision": pl.String,
+        "model_class": pl.String,
+        "decoder_path": pl.String,
+        "layer_classes": pl.List(pl.String),
+        "n_layers": pl.Int32,
+        "hidden_size": pl.Int32,
+        "protected": pl.List(pl.Int32),
+        "reasons": pl.List(pl.String),
+    },
     # sample x decoder layer x token group: means over the group's tokens, float32 arithmetic.
     "similarity": {
         "sample_id": pl.String,

@@ -41,7 +41,14 @@ def model_files(wildcards):
 def model_identity(wildcards):
     """What decides a model's answers: where it is, its revision, its dtype; not how many samples run at a time."""
     entry = config["models"][wildcards.model]
-    return {key: entry[key] for key in ("path", "revision", "dtype")}
+    return {key: entry[key] for key in ("path", "revision", "dtype", "decoder_path") if key in entry}
+
+
+def model_decoder(wildcards):
+    """What decides which decoder layers a model has and which may be removed."""
+    entry = config["models"][wildcards.model]
+    keys = ("path", "revision", "dtype", "decoder_path", "protected")
+    return {key: entry[key] for key in keys if key in entry}
 
 
 def source_table(section):

@@ -1,12 +1,30 @@
 """Layer lists and variants.
 
-In: results/similarity/{model}/profile.parquet. Out: results/ranking/, results/variants/.
+In: the config's models, results/similarity/{model}/profile.parquet. Out: results/models/, results/ranking/,
+results/variants/.
 """
+
+
+rule decoder:
+    input:
+        model=model_files,
+    output:
+        "<results>/models/{model}.parquet",
+    log:
+        "<logs>/models/{model}.log",
+    conda:
+        "../../envs/gpu.yaml"
+    params:
+        model=model_decoder,
+        package=package("decoder", "layer_config"),
+    script:
+        "../../scripts/decoder.py"
 
 
 rule ranking:
     input:
         profile="<results>/similarity/{model}/profile.parquet",
+        decoder="<results>/models/{model}.parquet",
     output:
         "<results>/ranking/{model}/{criterion}.parquet",
     log:

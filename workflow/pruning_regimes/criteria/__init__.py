@@ -28,12 +28,19 @@ class Study:
         n_layers: decoder layers L of the model.
         profile: the model's rows of the profile table.
         seed: the study's seed.
+        protected: layers that no criterion may remove.
     """
 
     model: str
     n_layers: int
     profile: pl.DataFrame
     seed: int
+    protected: frozenset[int] = frozenset()
+
+    @property
+    def candidates(self) -> list[int]:
+        """Layers that may be removed, ascending."""
+        return [layer for layer in range(self.n_layers) if layer not in self.protected]
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class Order:
     """A nested choice: every budget removes the first layers of one order.
 
     Attributes:
-        layers: all L layers, the first to remove first.
+        layers: all candidates, the first to remove first.
         scores: score of each layer by its number, larger is removed earlier; None if the order is not by score.
     """
 
@@ -79,9 +86,13 @@ def criterion(kind: str) -> Callable[[Callable[..., list[Choice]]], Callable[...
     return register
 
 
-def by_score(scores: np.ndarray) -> Order:
-    """Order layers by score, largest first; of equal scores the deeper layer goes first."""
-    order = sorted(range(len(scores)), key=lambda layer: (-scores[layer], -layer))
+def by_score(scores: np.ndarray, candidates: Sequence[int]) -> Order:
+    """Order the candidates by score, largest first; of equal scores the deeper layer goes first.
+
+    Args:
+        scores: [L], one per layer.
+    """
+    order = sorted(candidates, key=lambda layer: (-scores[layer], -layer))
     return Order(order, [float(score) for score in scores])
 
 
@@ -101,14 +112,14 @@ def domain(study: Study, weights: Mapping[str, float], token_group: str) -> list
         if len(rows) != study.n_layers:
             raise ConfigError(f"weights.{name}: the domain has no similarity for token_group '{token_group}'.")
         scores += weight / total * rows["cosine"].to_numpy()
-    return [by_score(scores)]
+    return [by_score(scores, study.candidates)]
 
 
 @criterion("random")
 def random(study: Study, replicates: int) -> list[Choice]:
     """Control: a random order per replicate, nested over budgets; replicate r draws from (study seed, r)."""
     return [
-        Order(np.random.default_rng([study.seed, replicate]).permutation(study.n_layers).tolist())
+        Order(np.random.default_rng([study.seed, replicate]).permutation(study.candidates).tolist())
         for replicate in range(replicates)
     ]
 
@@ -116,15 +127,17 @@ def random(study: Study, replicates: int) -> list[Choice]:
 @criterion("last")
 def last(study: Study) -> list[Choice]:
     """Deepest layers first."""
-    return [by_score(np.arange(study.n_layers, dtype=float))]
+    return [by_score(np.arange(study.n_layers, dtype=float), study.candidates)]
 
 
 @criterion("uniform")
 def uniform(study: Study) -> list[Choice]:
-    """Evenly spaced layers: the k-th of n is round((k + 0.5) L / n - 0.5), half up; chosen anew for each n."""
+    """Evenly spaced layers: the k-th of n is round((k + 0.5) C / n - 0.5), half up, among the C candidates; chosen anew
+    for each n."""
+    candidates = study.candidates
 
     def choose(count: int) -> list[int]:
-        return [((2 * k + 1) * study.n_layers) // (2 * count) for k in range(count)]
+        return [candidates[((2 * k + 1) * len(candidates)) // (2 * count)] for k in range(count)]
 
     return [Structure(choose)]
 
@@ -137,7 +150,7 @@ def layer_list(kind: str, parameters: Mapping[str, Any], study: Study, budgets: 
     """
     if kind not in _REGISTRY:
         raise ConfigError(f"criteria: unknown kind '{kind}'; {nearest(kind, _REGISTRY)}")
-    check_depth(study.model, study.n_layers, budgets)
+    check_depth(study.model, study.n_layers, budgets, study.protected)
     rows = []
     for replicate, choice in enumerate(_REGISTRY[kind](study, **parameters)):
         for budget in budgets:
