@@ -23,6 +23,7 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/similarity.smk"
 include: "workflow/rules/ranking.smk"
 include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/checkpoints.smk"
 include: "workflow/rules/regimes.smk"
 include: "workflow/rules/figures.smk"
 

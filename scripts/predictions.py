@@ -11,6 +11,7 @@ from pruning_regimes.jobs import job
 
 def main(
     entry: dict[str, Any],
+    decoder: str,
     budget: str,
     benchmark: str,
     variants: str,
@@ -22,6 +23,7 @@ def main(
     """Answer what is not answered yet and write the predictions table."""
     questions = tables.read(benchmark, "benchmark")
     asked = tables.read(variants, "variants").filter(pl.col("budget") == budget)
+    entry = models.pinned(entry, tables.read(decoder, "decoder").row(0, named=True))
     loaded = models.load(entry, threads)
     provenance = {"variants": tables.provenance(variants), "model": entry, "max_new_tokens": max_new_tokens}
     journal = evaluation.Journal(output, provenance)
@@ -32,7 +34,8 @@ def main(
 if "snakemake" in globals():
     with job(snakemake.log[0]):
         main(
-            {**snakemake.params.model, "gpu": snakemake.resources.gpu},
+            {**snakemake.params.model, "gpus": snakemake.resources.gpu},
+            snakemake.input.decoder,
             snakemake.wildcards.budget,
             snakemake.input.benchmark,
             snakemake.input.variants,

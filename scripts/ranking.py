@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pruning_regimes import criteria, tables
+from pruning_regimes import config, criteria, tables
 from pruning_regimes.jobs import job
 
 
@@ -11,6 +11,7 @@ def main(
     criterion: str,
     entry: dict[str, Any],
     budgets: list[int | float],
+    protected: list[int],
     seed: int,
     profile: str,
     decoder: str,
@@ -19,11 +20,12 @@ def main(
     """Apply the criterion to the model's profile and write the layers table."""
     rows = tables.read(profile, "profile")
     found = tables.read(decoder, "decoder").row(0, named=True)
-    study = criteria.Study(model, found["n_layers"], rows, seed, frozenset(found["protected"]))
+    kept = {*found["protected"], *config.protected_layers(model, found["n_layers"], protected)}
+    study = criteria.Study(model, found["n_layers"], rows, seed, frozenset(kept))
     parameters = {key: value for key, value in entry.items() if key != "kind"}
     layers = criteria.layer_list(entry["kind"], parameters, study, budgets)
     provenance = {"model": model, "criterion": criterion, "config": entry, "budgets": budgets, "seed": seed}
-    tables.write(layers, "layers", output, provenance)
+    tables.write(layers, "layers", output, {**provenance, "protected": sorted(kept)})
 
 
 if "snakemake" in globals():
@@ -33,6 +35,7 @@ if "snakemake" in globals():
             snakemake.wildcards.criterion,
             snakemake.params.entry,
             snakemake.params.budgets,
+            snakemake.params.protected,
             snakemake.params.seed,
             snakemake.input.profile,
             snakemake.input.decoder,

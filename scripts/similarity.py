@@ -6,8 +6,9 @@ from pruning_regimes import models, similarity, tables
 from pruning_regimes.jobs import job
 
 
-def main(entry: dict[str, Any], calibration: str, output: str, batch_size: int, threads: int) -> None:
+def main(entry: dict[str, Any], decoder: str, calibration: str, output: str, batch_size: int, threads: int) -> None:
     """Run the calibration samples through the model and write the similarity table."""
+    entry = models.pinned(entry, tables.read(decoder, "decoder").row(0, named=True))
     samples = tables.read(calibration, "calibration")
     table = similarity.measure(models.load(entry, threads), samples, batch_size)
     tables.write(table, "similarity", output, {"model": entry, "calibration": tables.provenance(calibration)})
@@ -16,7 +17,8 @@ def main(entry: dict[str, Any], calibration: str, output: str, batch_size: int, 
 if "snakemake" in globals():
     with job(snakemake.log[0]):
         main(
-            {**snakemake.params.model, "gpu": snakemake.resources.gpu},
+            {**snakemake.params.model, "gpus": snakemake.resources.gpu},
+            snakemake.input.decoder,
             snakemake.input.calibration,
             snakemake.output[0],
             snakemake.resources.batch_size,

@@ -1,25 +1,22 @@
 """Collect the distinct layer sets that criteria and budgets ask for, for a model."""
 
-from typing import Any
-
 from pruning_regimes import tables, variants
 from pruning_regimes.jobs import job
 
 
-def main(model: str, entry: dict[str, Any], criteria: list[str], layer_lists: list[str], output: str) -> None:
+def main(criteria: list[str], layer_lists: list[str], decoder: str, output: str) -> None:
     """Read the layer list of each criterion and write the variants table."""
-    model_id, revision = variants.identity(entry["path"], entry["revision"])
+    found = tables.read(decoder, "decoder").row(0, named=True)
     lists = {name: tables.read(file, "layers") for name, file in zip(criteria, layer_lists, strict=True)}
-    table = variants.collect(model_id, revision, lists)
-    tables.write(table, "variants", output, {"model": model, "model_id": model_id, "revision": revision})
+    table = variants.collect(found["model_id"], found["revision"], lists)
+    tables.write(table, "variants", output, {name: found[name] for name in ("model", "model_id", "revision")})
 
 
 if "snakemake" in globals():
     with job(snakemake.log[0]):
         main(
-            snakemake.wildcards.model,
-            snakemake.params.model,
             snakemake.params.criteria,
             snakemake.input.layers,
+            snakemake.input.decoder,
             snakemake.output[0],
         )

@@ -13,7 +13,7 @@ from pruning_regimes.demo import models as demo_models
 
 def entry(path: Path) -> dict[str, Any]:
     """A model's config entry."""
-    return {"path": str(path), "revision": "main", "dtype": "float32", "gpu": 0}
+    return {"path": str(path), "revision": "main", "dtype": "float32", "gpus": 0}
 
 
 @pytest.fixture(scope="session", params=demo_models.FAMILIES)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pruning_regimes import models as study_models
+from pruning_regimes import prompts
 from pruning_regimes.demo import datasets, models, questions, scenes, seeds, training
 
 SAMPLERS = {sampler for _, _, sampler in questions.BENCHMARKS.values()}
@@ -119,7 +120,7 @@ def test_the_packed_loss_is_that_of_each_question_alone(loaded: study_models.Loa
     total, count = 0.0, 0
     for image, image_questions in zip(images, asked, strict=True):
         for question in image_questions:
-            text = study_models.prompt(loaded.processor, question.text, 1)
+            text = prompts.prompt(loaded, question.text, 1)
             answer = packer.ids(question.answer) + [loaded.processor.tokenizer.eos_token_id]
             batch = loaded.processor(text=[text], images=[[image]], return_tensors="pt")
             batch["input_ids"] = torch.cat([batch["input_ids"], torch.tensor([answer])], 1)

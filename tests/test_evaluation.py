@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pruning_regimes import evaluation, models, tables
+from pruning_regimes import evaluation, models, prompts, tables
 from pruning_regimes.criteria import Study, layer_list
 from pruning_regimes.decoder import find_decoder, pruned
 from pruning_regimes.demo import datasets
@@ -48,7 +48,7 @@ def test_answers_are_those_of_each_variant_and_question_alone(
     expected = []
     for variant in distinct.iter_rows(named=True):
         for question in questions.iter_rows(named=True):
-            text = models.prompt(loaded.processor, question["question"], 1)
+            text = prompts.prompt(loaded, question["question"], 1)
             with pruned(loaded.model, variant["removed"]):
                 (reply,) = evaluation.answer(loaded, [text], [question["images"]], 5)
             expected.append((variant["variant_id"], question["sample_id"], reply["response"], reply["n_tokens"]))
@@ -125,16 +125,16 @@ def test_an_image_that_cannot_be_decoded_costs_its_answer_only(
 
 
 def test_an_answer_ends_at_the_end_token_or_at_its_longest(loaded: models.Loaded, questions: pl.DataFrame) -> None:
-    prompts = [models.prompt(loaded.processor, question, 1) for question in questions["question"]]
+    texts = [prompts.prompt(loaded, question, 1) for question in questions["question"]]
     images = questions["images"].to_list()
     config = loaded.model.generation_config
     end = config.eos_token_id
-    (free,) = evaluation.answer(loaded, prompts[:1], images[:1], 4)
-    batch = models.inputs(loaded, prompts[:1], [models.decode(images[0])])
+    (free,) = evaluation.answer(loaded, texts[:1], images[:1], 4)
+    batch = prompts.inputs(loaded, texts[:1], [prompts.decode(images[0])])
     tokens = loaded.model.generate(**batch, max_new_tokens=4)[0, batch["input_ids"].shape[1] :]
     try:
         config.eos_token_id = int(tokens[0])
-        (stopped,) = evaluation.answer(loaded, prompts[:1], images[:1], 4)
+        (stopped,) = evaluation.answer(loaded, texts[:1], images[:1], 4)
     finally:
         config.eos_token_id = end
     assert stopped["finish_reason"] == "stop" and stopped["n_tokens"] == 0 and stopped["response"] == ""

@@ -18,7 +18,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from test_criteria import removed, study
 
-from pruning_regimes import benchmarks, calibration, evaluation, models, similarity, tables
+from pruning_regimes import benchmarks, calibration, evaluation, models, prompts, similarity, tables
 from pruning_regimes.criteria import layer_list
 from pruning_regimes.decoder import find_decoder
 from pruning_regimes.demo import datasets
@@ -45,8 +45,8 @@ def generating(directory: Path, target: Path, **settings: object) -> models.Load
 def asked(loaded: models.Loaded) -> tuple[list[str], list[list[bytes]]]:
     """Prompts and images of four questions."""
     table = datasets.benchmark_table("attributes", 4, seed=2)
-    prompts = [models.prompt(loaded.processor, question, 1) for question in table["question"]]
-    return prompts, table["images"].to_list()
+    texts = [prompts.prompt(loaded, question, 1) for question in table["question"]]
+    return texts, table["images"].to_list()
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def dense(loaded: models.Loaded) -> pl.DataFrame:
 def test_an_image_of_any_mode_is_read_as_its_colours(mode: str) -> None:
     image = Image.new("RGB", (72, 72), "white")
     image.paste((0, 0, 0), (10, 10, 40, 60))  # black and white: the same in every mode
-    (one,) = models.decode([encoded(image.convert(mode), "TIFF" if mode == "CMYK" else "PNG")])
+    (one,) = prompts.decode([encoded(image.convert(mode), "TIFF" if mode == "CMYK" else "PNG")])
     assert one.mode == "RGB" and one.tobytes() == image.tobytes()
 
 
@@ -72,7 +72,7 @@ def test_a_damaged_image_is_a_data_error() -> None:
     for _ in range(300):
         length = rng.randrange(1, 9000).to_bytes(4, "big")
         try:
-            models.decode([noise[: start - 4] + length + noise[start:]])
+            prompts.decode([noise[: start - 4] + length + noise[start:]])
         except DataError:
             refused += 1
     assert refused > 250
@@ -80,14 +80,14 @@ def test_a_damaged_image_is_a_data_error() -> None:
 
 def test_an_image_too_large_to_decode_is_a_data_error() -> None:
     with pytest.raises(DataError, match="cannot be decoded"):
-        models.decode([encoded(Image.new("1", (20000, 20000)))])
+        prompts.decode([encoded(Image.new("1", (20000, 20000)))])
 
 
 def test_a_question_with_the_image_token_is_named(loaded: models.Loaded) -> None:
     token = loaded.processor.image_token
     table = datasets.benchmark_table("chart", 2, 0).with_columns(question=pl.lit(f"what is in {token} ?"))
     with pytest.raises(DataError, match=r"^Sample 'chart-00000': its question holds '<image>'"):
-        models.prompts(loaded.processor, table)
+        prompts.prompts(loaded, table)
 
 
 def test_a_broken_calibration_image_is_named(loaded: models.Loaded) -> None:
@@ -119,15 +119,15 @@ def test_truncated_weights_get_one_sentence(model_directory: Path, tmp_path: Pat
 def test_questions_with_and_without_an_image_share_a_batch(
     loaded: models.Loaded, asked: tuple[list[str], list[list[bytes]]]
 ) -> None:
-    prompts = [asked[0][0], models.prompt(loaded.processor, "result ?", 0)]
+    texts = [asked[0][0], prompts.prompt(loaded, "result ?", 0)]
     images = [asked[1][0], []]
-    alone = [evaluation.answer(loaded, [p], [i], 4)[0] for p, i in zip(prompts, images, strict=True)]
-    assert evaluation.answer(loaded, prompts, images, 4) == alone
+    alone = [evaluation.answer(loaded, [p], [i], 4)[0] for p, i in zip(texts, images, strict=True)]
+    assert evaluation.answer(loaded, texts, images, 4) == alone
 
 
 def test_images_enter_in_the_models_dtype(model_directory: Path, asked: tuple[list[str], list[list[bytes]]]) -> None:
     loaded = models.load({**entry(model_directory), "dtype": "bfloat16"})
-    pixels = models.inputs(loaded, asked[0], [models.decode(images) for images in asked[1]])["pixel_values"]
+    pixels = prompts.inputs(loaded, asked[0], [prompts.decode(images) for images in asked[1]])["pixel_values"]
     assert pixels.dtype == torch.bfloat16
     samples = datasets.calibration_table(["chart"], 2, seed=0)
     assert similarity.measure(loaded, samples, 2)["cosine"].is_between(-1, 1).all()
@@ -137,7 +137,7 @@ def test_images_enter_in_the_models_dtype(model_directory: Path, asked: tuple[li
 def test_a_digest_tells_images_apart_that_begin_alike() -> None:
     pictures = [encoded(Image.new("RGB", (8, 8), (shade, 0, 0))) for shade in (1, 2)]
     assert pictures[0][:16] == pictures[1][:16]
-    assert models.prompt_digest("q", pictures[:1]) != models.prompt_digest("q", pictures[1:])
+    assert prompts.prompt_digest("q", pictures[:1]) != prompts.prompt_digest("q", pictures[1:])
 
 
 def test_answers_in_another_dtype_are_other_answers(
@@ -163,7 +163,7 @@ def test_any_of_several_end_tokens_ends_an_answer(
 ) -> None:
     texts, images = asked[0][:1], asked[1][:1]
     endless = generating(model_directory, tmp_path / "endless", eos_token_id=[10**6])
-    batch = models.inputs(endless, texts, [models.decode(images[0])])
+    batch = prompts.inputs(endless, texts, [prompts.decode(images[0])])
     tokens = endless.model.generate(**batch, max_new_tokens=4)[0, batch["input_ids"].shape[1] :].tolist()
     never = next(token for token in range(5, 60) if token not in tokens)
     several = generating(model_directory, tmp_path / "several", eos_token_id=[never, tokens[-1]])

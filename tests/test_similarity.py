@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 import torch
 
-from pruning_regimes import models, profiles, similarity
+from pruning_regimes import models, profiles, prompts, similarity
 from pruning_regimes.decoder import find_decoder
 from pruning_regimes.demo import datasets
 from pruning_regimes.tables import TOKEN_GROUPS
@@ -26,10 +26,10 @@ def samples() -> pl.DataFrame:
 def plain(loaded: models.Loaded, samples: pl.DataFrame) -> pl.DataFrame:
     """The similarity table by the definition: every hidden state stored, float64, token by token."""
     rows = []
-    image_token = models.image_token_id(loaded.model)
+    image_token = prompts.image_token_id(loaded.model)
     for sample in samples.iter_rows(named=True):
-        prompt = models.prompt(loaded.processor, sample["question"], 1)
-        inputs = models.inputs(loaded, [prompt], [models.decode(sample["images"])])
+        text = prompts.prompt(loaded, sample["question"], 1)
+        inputs = prompts.inputs(loaded, [text], [prompts.decode(sample["images"])])
         seen: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
         handles = [
             layer.register_forward_hook(

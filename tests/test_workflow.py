@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ from typing import Any
 import polars as pl
 import pytest
 import yaml
+from hub_server import COMMIT, serving
 
 from pruning_regimes import tables
 
@@ -44,10 +46,16 @@ CONFIG: dict[str, Any] = {
 
 
 def snakemake(
-    directory: Path, config: dict[str, Any], *arguments: str, check: bool = True
+    directory: Path, config: dict[str, Any], *arguments: str, check: bool = True, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run the workflow on two cores in a directory of its own."""
-    done = subprocess.run(command(directory, config, *arguments), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command(directory, config, *arguments),
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if check:
         assert done.returncode == 0, done.stderr[-4000:]
     return done
@@ -107,11 +115,45 @@ def test_protected_layers_stay(study: Path, tmp_path: Path) -> None:
     config["models"]["demo-llava"]["protected"] = [0, -1]
     snakemake(directory, config, "results/variants/demo-llava.parquet")
     found = tables.read(directory / "results" / "models" / "demo-llava.parquet", "decoder").row(0, named=True)
-    assert (found["n_layers"], found["protected"]) == (12, [0, 11])
+    assert (found["n_layers"], found["hidden_size"], found["protected"]) == (12, 128, [])
     assert found["decoder_path"] == "model.language_model.layers" and found["layer_classes"] == ["LlamaDecoderLayer"]
     variants = tables.read(directory / "results" / "variants" / "demo-llava.parquet", "variants")
     assert not variants["removed"].explode().is_in([0, 11]).any()
     assert variants.filter(pl.col("criterion") == "last", pl.col("budget") == "1")["removed"].to_list() == [[10]]
+
+
+def test_a_checkpoint_of_a_finished_study_is_checked_and_tells_its_retention(study: Path) -> None:
+    target = "results/checkpoints/demo-llava/math_aware/0.5"
+    snakemake(study, CONFIG, target)
+    assert json.loads((study / target / "verification.json").read_text())["logits_bit_identical"] == 8
+    card = (study / target / "README.md").read_text()
+    retention = tables.read(study / "results" / "regimes" / "retention.parquet", "retention")
+    cell = (pl.col("model") == "demo-llava", pl.col("criterion") == "math_aware", pl.col("budget") == "0.5")
+    row = retention.filter(*cell, pl.col("benchmark") == "chart").row(0, named=True)
+    assert f"| math | chart | 16 | {row['dense_accuracy']:.3f} | {row['accuracy']:.3f} |" in card
+    assert "95% interval" in card
+    done = snakemake(study, CONFIG, target, "--dry-run")
+    assert "Nothing to be done" in done.stdout + done.stderr
+
+
+def test_a_model_of_the_hub_is_pinned_to_the_commit_of_its_branch(tmp_path: Path) -> None:
+    config = copy.deepcopy(CONFIG)
+    config["models"] = {"hub-model": {"path": "owner/model", "dtype": "float32"}}
+    with serving(ROOT / "workflow" / "resources" / "demo-llava") as hub:
+        environment = hub.environment(tmp_path / "home")
+        config["budgets"] = [1, 12]
+        done = snakemake(tmp_path, config, check=False, **environment)
+        assert "budgets: 12 removes 12 of the 12 decoder layers of models.hub-model" in done.stderr
+        assert not (tmp_path / "results").exists() and hub.downloaded == ["config.json"]
+        config["budgets"] = [1]
+        snakemake(tmp_path, config, "results/variants/hub-model.parquet", **environment)
+    found = tables.read(tmp_path / "results" / "models" / "hub-model.parquet", "decoder").row(0, named=True)
+    assert (found["model_id"], found["revision"]) == ("owner/model", COMMIT)
+    # Without the hub, from the cache, and with what a job loads pinned to that commit.
+    environment["HF_HUB_OFFLINE"] = "1"
+    snakemake(tmp_path, config, "results/predictions/hub-model/chart/1.parquet", **environment)
+    predictions = tmp_path / "results" / "predictions" / "hub-model" / "chart" / "1.parquet"
+    assert tables.provenance(predictions)["model"]["revision"] == COMMIT
 
 
 def test_every_variant_answers_every_question_and_equal_layer_sets_only_once(study: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
@@ -14,7 +15,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from pruning_regimes import tables
+from pruning_regimes import hub, tables
 from pruning_regimes.errors import ConfigError, DataError, nearest
 from pruning_regimes.layer_config import receivers
 
@@ -26,16 +27,18 @@ CRITERION_PARAMETERS: dict[str, dict[str, Any]] = {
     "last": {},
     "uniform": {},
 }
+SCHEMA = Path(__file__).with_name("config.schema.yaml")
+COMMIT = re.compile(r"[0-9a-f]{40}")
 # Names that the study itself uses.
 TAKEN = {"dense": "the unpruned model", "profile": "the summary of all domains"}
 
 
-def complete(config: dict[str, Any], schema_file: str | Path) -> None:
+def complete(config: dict[str, Any]) -> None:
     """Check a config against the schema, fill in defaults in place, then check what a schema cannot say.
 
     Raises: ConfigError naming the key, the value and the nearest valid choice.
     """
-    schema = yaml.safe_load(Path(schema_file).read_text())
+    schema = yaml.safe_load(SCHEMA.read_text())
     _check_scalars(config)
     errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda e: (len(e.absolute_path), e.message))
     if errors:
@@ -129,14 +132,8 @@ def protected_layers(model: str, n_layers: int, named: Sequence[int]) -> set[int
     return {layer % n_layers for layer in named}
 
 
-def local_depth(path: Path) -> int | None:
-    """Number of decoder layers that a model directory's config.json states, None if it states none.
-
-    Raises: ValueError if the file is no JSON mapping.
-    """
-    stated = json.loads((path / "config.json").read_text())
-    if not isinstance(stated, Mapping):
-        raise ValueError("it holds no mapping")
+def stated_depth(stated: Mapping[str, Any]) -> int | None:
+    """Number of decoder layers that a model's config.json states, None if it states none."""
     for part in (stated.get("text_config"), stated.get("llm_config"), stated):
         if isinstance(part, Mapping) and isinstance(part.get("num_hidden_layers"), int):
             return part["num_hidden_layers"]
@@ -249,7 +246,7 @@ def _check_sources(config: Mapping[str, Any]) -> None:
         if entry["source"] == "demo" and key not in DEMO_BENCHMARKS:
             raise ConfigError(f"benchmarks.{key}: unknown demo benchmark; {nearest(key, DEMO_BENCHMARKS)}")
     for key, entry in config["models"].items():
-        _check_model(f"models.{key}.path", entry["path"])
+        _check_model(f"models.{key}", entry)
 
 
 def _check_table(name: str, entry: dict[str, Any], table: str) -> None:
@@ -271,16 +268,17 @@ def _check_table(name: str, entry: dict[str, Any], table: str) -> None:
         )
 
 
-def _check_model(name: str, stated: str) -> None:
-    path = _expanded(name, stated)
+def _check_model(name: str, entry: Mapping[str, Any]) -> None:
+    stated = entry["path"]
+    path = _expanded(f"{name}.path", stated)
     if not path.exists() and is_hub_id(stated):
-        return
-    if not (path / "config.json").is_file():
-        raise ConfigError(f"{name}: '{stated}' is no model directory (it has no config.json); {_neighbour(path)}")
-    try:
-        local_depth(path)
-    except ValueError as error:
-        raise ConfigError(f"{name}: {path / 'config.json'} cannot be read: {error}.") from error
+        if entry["trust_remote_code"] and not COMMIT.fullmatch(entry["revision"]):
+            raise ConfigError(
+                f"{name}.revision: '{entry['revision']}' is no commit; trust_remote_code needs the 40 digits of the "
+                "commit whose code you read."
+            )
+    elif not (path / "config.json").is_file():
+        raise ConfigError(f"{name}.path: '{stated}' is no model directory (it has no config.json); {_neighbour(path)}")
 
 
 def _expanded(name: str, path: str) -> Path:
@@ -319,10 +317,12 @@ def _check_budgets(config: Mapping[str, Any]) -> None:
         if budget in budgets[:index]:
             raise ConfigError(f"budgets: {budget} stands there twice; keep it once.")
     for key, entry in config["models"].items():
-        path = Path(entry["path"]).expanduser()
-        depth = local_depth(path) if path.exists() else None
+        try:
+            stated = hub.stated_config(entry["path"], entry["revision"]) or {}
+        except ValueError as error:
+            raise ConfigError(f"models.{key}.path: {entry['path']}/config.json cannot be read: {error}.") from error
+        depth = stated_depth(stated)
         if depth is not None:
-            stated = json.loads((path / "config.json").read_text())
             named = protected_layers(key, depth, entry.get("protected", []))
             check_depth(key, depth, budgets, named | receivers(stated))
 

@@ -14,7 +14,8 @@ from PIL import Image
 from pruning_regimes import tables
 from pruning_regimes.decoder import pruned
 from pruning_regimes.errors import DataError
-from pruning_regimes.models import Loaded, decode, inputs, prompt_digest, prompts
+from pruning_regimes.models import Loaded
+from pruning_regimes.prompts import decode, inputs, prompt_digest, prompts
 
 # Raise by one when a change of the code alters answers: stored answers of another protocol are computed anew.
 PROTOCOL = 1
@@ -69,8 +70,9 @@ def answer_all(
 
     Raises: DataError if a question holds the model's image token.
     """
-    images, texts = questions["images"].to_list(), prompts(loaded.processor, questions)
-    settings = f"\nprotocol={PROTOCOL} dtype={loaded.dtype} max_new_tokens={max_new_tokens}"
+    images, texts = questions["images"].to_list(), prompts(loaded, questions)
+    computed_by = f"dtype={loaded.dtype} attention={loaded.attention}"
+    settings = f"\nprotocol={PROTOCOL} {computed_by} max_new_tokens={max_new_tokens}"
     digests = [prompt_digest(text + settings, encoded) for text, encoded in zip(texts, images, strict=True)]
     asked = questions.select("sample_id").with_columns(
         prompt_digest=pl.Series(digests), position=pl.int_range(pl.len())

@@ -1,99 +1,203 @@
-"""Load a model with its processor, and turn questions into its inputs through its own chat template."""
+"""Load a model with its processor: a vision-language model, or a causal language model for questions without images."""
 
 from __future__ import annotations
 
-import hashlib
-import io
+import copy
 import logging
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Mapping
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import polars as pl
+import psutil
 import torch
-from PIL import Image
 from safetensors import SafetensorError
 from transformers import (
+    CONFIG_MAPPING,
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
     AutoConfig,
+    AutoModelForCausalLM,
     AutoModelForImageTextToText,
     AutoProcessor,
-    BatchFeature,
+    AutoTokenizer,
     GenerationConfig,
     PreTrainedModel,
+    PreTrainedTokenizerBase,
     ProcessorMixin,
 )
+from transformers.utils import logging as logs
 
-from pruning_regimes.errors import DataError, ModelError
+from pruning_regimes import hub
+from pruning_regimes.errors import ModelError
 
-LOADING_ERRORS = (OSError, ValueError, ImportError, KeyError, AttributeError, RuntimeError, SafetensorError)
+LOADING_ERRORS = (
+    OSError, ValueError, ImportError, KeyError, AttributeError, RuntimeError, MemoryError, SafetensorError,
+)  # fmt: skip
+GIB = 2**30
 
 
-class Loaded:
-    """A processor, and the model that goes with it, whose weights are loaded when they are first used.
+class Source:
+    """A model as it is stored: its files, its config and, without weights, its modules.
 
     Attributes:
         path: directory or hub id.
-        dtype: what the config asks for, a torch dtype's name or `auto`.
-        decoder_path: where the decoder layers are, if the config says so.
-        device: where the model runs.
-        processor: pads on the left.
+        revision: the commit of a hub model.
+        directory: where its files are.
+        decoder_path: where the decoder layers are, if the study says so.
+        trusted: whether the model's own code may run.
+        config: the model's own config.
+        takes_images: whether it is a vision-language model.
     """
 
     def __init__(self, entry: Mapping[str, Any]) -> None:
-        self.path = str(Path(entry["path"]).expanduser()) if entry["path"].startswith("~") else entry["path"]
-        self.dtype: str = entry["dtype"]
+        self.path: str = entry["path"]
+        self.revision: str = entry["revision"]
         self.decoder_path: str | None = entry.get("decoder_path")
-        self.device = torch.device("cuda" if entry["gpu"] else "cpu")
-        self._revision = entry["revision"]
+        self.trusted: bool = entry.get("trust_remote_code", False)
+        self.directory = hub.directory(self.path, self.revision, self.trusted)
+        if not Path(self.path).expanduser().is_dir():
+            self.revision = self.directory.name  # the commit that a branch or tag stands for now
+        self._check_code()
         try:
-            self.processor: ProcessorMixin = AutoProcessor.from_pretrained(self.path, revision=self._revision)
+            self.config = AutoConfig.from_pretrained(self.directory, trust_remote_code=self.trusted)
         except LOADING_ERRORS as error:
-            raise self._unloadable(error) from error
+            raise self.unloadable(error) from error
+        self.takes_images = self._takes_images()
+
+    @property
+    def auto_class(self) -> type[AutoModelForImageTextToText] | type[AutoModelForCausalLM]:
+        """The class of transformers that loads it."""
+        return AutoModelForImageTextToText if self.takes_images else AutoModelForCausalLM
+
+    def skeleton(self) -> PreTrainedModel:
+        """The model without weights, on the meta device.
+
+        Raises: ModelError if it cannot be built.
+        """
+        try:
+            with torch.device("meta"):
+                # A copy, since building a model writes into its config.
+                return self.auto_class.from_config(copy.deepcopy(self.config), trust_remote_code=self.trusted)
+        except LOADING_ERRORS as error:
+            raise self.unloadable(error) from error
+
+    def unloadable(self, error: Exception) -> ModelError:
+        """The error for a model that transformers cannot load."""
+        reason = " ".join(str(error).split())
+        # Processors with a video part fail in ways that do not name what they lack.
+        hint = "" if find_spec("torchvision") else " (torchvision is not installed; some processors need it)"
+        return ModelError(f"Model '{self.path}' cannot be loaded: {reason}{hint}")
+
+    def _takes_images(self) -> bool:
+        classes = getattr(self.config, "auto_map", None) or {}
+        if type(self.config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING or AutoModelForImageTextToText.__name__ in classes:
+            return True
+        if type(self.config) in MODEL_FOR_CAUSAL_LM_MAPPING or AutoModelForCausalLM.__name__ in classes:
+            return False
+        raise ModelError(
+            f"Model '{self.path}' is of type '{self.config.model_type}', which transformers knows neither as an "
+            "image-text-to-text model nor as a causal language model."
+        )
+
+    def _check_code(self) -> None:
+        """Refuse a model's own code unless the config allows it, and code of other repositories in any case."""
+        try:
+            stated = hub.stated_config(str(self.directory), self.revision) or {}
+        except ValueError as error:
+            raise self.unloadable(error) from error
+        classes = stated.get("auto_map") or {}
+        if classes and not self.trusted and stated.get("model_type") not in CONFIG_MAPPING:
+            raise ModelError(
+                f"Model '{self.path}' runs Python code of its own, which transformers does not have; if you trust it, "
+                "set models.<key>.trust_remote_code: true and models.<key>.revision to the commit that you read."
+            )
+        foreign = [name for name in classes.values() if "--" in str(name)]
+        if foreign and self.trusted:
+            raise ModelError(
+                f"Model '{self.path}' runs Python code of another repository ({foreign[0]}), whose revision cannot be "
+                "pinned; use a copy of the model that brings its code."
+            )
+
+
+class Loaded(Source):
+    """A model with its processor; the weights are loaded when they are first used.
+
+    Attributes:
+        dtype: what the study asks for, a torch dtype's name or `auto`.
+        attention: the attention implementation that the study asks for; None leaves the choice to transformers.
+        processor: pads on the left; of a model without images its tokenizer.
+        unexpected: weights of the checkpoint that the model has no place for, known once the model is loaded.
+    """
+
+    def __init__(self, entry: Mapping[str, Any]) -> None:
+        super().__init__(entry)
+        self.dtype: str = entry["dtype"]
+        self.attention: str | None = entry.get("attention")
+        self.unexpected: list[str] = []
+        self._gpus: int = entry["gpus"]
+        processor = AutoProcessor if self.takes_images else AutoTokenizer
+        try:
+            self.processor: ProcessorMixin | PreTrainedTokenizerBase = processor.from_pretrained(
+                self.directory, trust_remote_code=self.trusted
+            )
+        except LOADING_ERRORS as error:
+            raise self.unloadable(error) from error
         if not getattr(self.processor, "chat_template", None):
             raise ModelError(f"Model '{self.path}' has no chat template; add a chat_template.jinja to its directory.")
-        tokenizer = self.processor.tokenizer
-        tokenizer.padding_side = "left"
-        if tokenizer.pad_token is None:
-            tokenizer.pad_token = tokenizer.eos_token
+        self.tokenizer.padding_side = "left"
+        if self.tokenizer.pad_token is None:
+            self.tokenizer.pad_token = self.tokenizer.eos_token
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The processor's tokenizer."""
+        return getattr(self.processor, "tokenizer", self.processor)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the inputs go."""
+        return self.model.device
 
     @cached_property
     def model(self) -> PreTrainedModel:
-        """The model in evaluation mode on its device, its generation set to plain greedy decoding.
+        """The model in evaluation mode on its devices, its generation set to plain greedy decoding.
 
-        Raises: ModelError if it cannot be loaded, or its checkpoint lacks weights.
+        A model of several GPUs is spread over them, layer by layer.
+
+        Raises: ModelError if it cannot be loaded, does not fit, or its checkpoint lacks weights.
         """
-        if self.device.type == "cuda" and not torch.cuda.is_available():
-            raise ModelError(f"Model '{self.path}' asks for a GPU, but torch sees no CUDA device.")
-        dtype = self.dtype if self.dtype == "auto" else getattr(torch, self.dtype)
+        self._check_devices()
+        hub.with_weights(self.path, self.revision, set(hub.weight_places(self.path, self.revision).values()))
         try:
-            model, found = AutoModelForImageTextToText.from_pretrained(
-                self.path, revision=self._revision, dtype=dtype, output_loading_info=True
+            model, found = self.auto_class.from_pretrained(
+                self.directory,
+                dtype=self.dtype if self.dtype == "auto" else getattr(torch, self.dtype),
+                attn_implementation=self.attention,
+                device_map=(None, "cuda", "auto")[min(self._gpus, 2)],
+                use_safetensors=True,
+                trust_remote_code=self.trusted,
+                output_loading_info=True,
             )
         except LOADING_ERRORS as error:
-            raise self._unloadable(error) from error
+            raise self.unloadable(error) from error
+        self.unexpected = sorted(found["unexpected_keys"])
         if found["missing_keys"]:
             missing = sorted(found["missing_keys"])
             raise ModelError(
                 f"Model '{self.path}' lacks {len(missing)} weights that its config.json asks for, such as "
                 f"'{missing[0]}'; transformers would fill them with random numbers."
             )
-        logging.info("Loaded %s (%s) on %s", self.path, model.dtype, self.device)
+        if self._gpus and {"cpu", "disk"} & set(map(str, getattr(model, "hf_device_map", {}).values())):
+            raise ModelError(
+                f"Model '{self.path}' does not fit into {self._gpus} GPUs; raise models.<key>.gpus or choose a smaller "
+                "dtype."
+            )
+        logging.info("Loaded %s (%s) on %s", self.path, model.dtype, model.device)
         model.generation_config = self._greedy(model)
-        return model.eval().to(self.device)
-
-    def skeleton(self) -> PreTrainedModel:
-        """The model without weights, on the meta device.
-
-        Raises: ModelError if its config cannot be loaded.
-        """
-        try:
-            config = AutoConfig.from_pretrained(self.path, revision=self._revision)
-            with torch.device("meta"):
-                return AutoModelForImageTextToText.from_config(config)
-        except LOADING_ERRORS as error:
-            raise self._unloadable(error) from error
+        return model.eval()
 
     @property
     def end_tokens(self) -> list[int]:
@@ -101,96 +205,55 @@ class Loaded:
         ends = self.model.generation_config.eos_token_id
         return ends if isinstance(ends, list) else [ends]
 
+    def _check_devices(self) -> None:
+        """Refuse a model that the devices cannot hold, before the system ends the job for it."""
+        if self._gpus and not torch.cuda.is_available():
+            raise ModelError(f"Model '{self.path}' asks for a GPU, but torch sees no CUDA device.")
+        if self._gpus > torch.cuda.device_count():
+            raise ModelError(
+                f"Model '{self.path}' asks for {self._gpus} GPUs, but torch sees {torch.cuda.device_count()}; lower "
+                "models.<key>.gpus."
+            )
+        dtype = (self.config.dtype or torch.float32) if self.dtype == "auto" else getattr(torch, self.dtype)
+        needed = sum(weight.numel() for weight in self.skeleton().parameters()) * dtype.itemsize
+        if self._gpus:
+            free, where = sum(torch.cuda.mem_get_info(gpu)[0] for gpu in range(self._gpus)), f"{self._gpus} GPUs"
+        else:
+            free, where = psutil.virtual_memory().available, "main memory"
+        if needed > free:
+            raise ModelError(
+                f"Model '{self.path}' needs {needed / GIB:.1f} GiB for its weights in {str(dtype).split('.')[-1]}, but "
+                f"{free / GIB:.1f} GiB of {where} are free; raise models.<key>.gpus or choose a smaller dtype."
+            )
+
     def _greedy(self, model: PreTrainedModel) -> GenerationConfig:
         """The model's special tokens, and nothing of its sampling, penalties or forced tokens."""
         stated, text = model.generation_config, model.config.get_text_config(decoder=True)
-        tokenizer = self.processor.tokenizer
         ends = next(
-            (e for e in (stated.eos_token_id, text.eos_token_id, tokenizer.eos_token_id) if e is not None), None
+            (e for e in (stated.eos_token_id, text.eos_token_id, self.tokenizer.eos_token_id) if e is not None), None
         )
         if ends is None:
             raise ModelError(f"Model '{self.path}' names no end token (eos_token_id), so no answer would ever end.")
-        pad = stated.pad_token_id if stated.pad_token_id is not None else tokenizer.pad_token_id
+        pad = stated.pad_token_id if stated.pad_token_id is not None else self.tokenizer.pad_token_id
         return GenerationConfig(
             do_sample=False, num_beams=1, bos_token_id=stated.bos_token_id, eos_token_id=ends, pad_token_id=pad
         )
 
-    def _unloadable(self, error: Exception) -> ModelError:
-        reason = " ".join(str(error).split())
-        # Processors with a video part fail in ways that do not name what they lack.
-        hint = "" if find_spec("torchvision") else " (torchvision is not installed; some processors need it)"
-        return ModelError(f"Model '{self.path}' cannot be loaded: {reason}{hint}")
+
+def pinned(entry: Mapping[str, Any], decoder: Mapping[str, Any]) -> dict[str, Any]:
+    """A config entry with what the model's row of the decoder table found: the commit, and where the decoder is."""
+    return {**entry, "revision": decoder["revision"], "decoder_path": decoder["decoder_path"]}
 
 
 def load(entry: Mapping[str, Any], threads: int = 1) -> Loaded:
-    """The processor and, when first used, the model of a config entry (path or hub id, revision, dtype, gpu).
+    """The processor and, when first used, the model of a config entry.
+
+    Args:
+        entry: path or hub id, revision, dtype, gpus; optionally attention, decoder_path, trust_remote_code.
 
     Raises: ModelError if the processor cannot be loaded or has no chat template.
     """
     torch.set_num_threads(threads)
+    if not sys.stderr.isatty():
+        logs.disable_progress_bar()
     return Loaded(entry)
-
-
-def prompt(processor: ProcessorMixin, question: str, n_images: int) -> str:
-    """The model's own chat prompt for one user turn, images first, up to where the answer begins."""
-    content = [{"type": "image"}] * n_images + [{"type": "text", "text": question}]
-    return processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
-
-
-def prompts(processor: ProcessorMixin, samples: pl.DataFrame) -> list[str]:
-    """The prompts of a calibration or benchmark table.
-
-    Raises: DataError if a question holds the token that the processor replaces by an image.
-    """
-    token, texts = getattr(processor, "image_token", None), []
-    for name, question, images in samples.select("sample_id", "question", "images").iter_rows():
-        if token is not None and token in question:
-            raise DataError(
-                f"Sample '{name}': its question holds '{token}', which the model takes for an image; leave it out, "
-                "images are shown before the question."
-            )
-        texts.append(prompt(processor, question, len(images)))
-    return texts
-
-
-def prompt_digest(text: str, images: Sequence[bytes]) -> str:
-    """Short hash of a rendered prompt and its encoded images: equal digests mean equal inputs."""
-    digest = hashlib.sha256(text.encode())
-    for image in images:
-        digest.update(hashlib.sha256(image).digest())
-    return digest.hexdigest()[:16]
-
-
-def decode(images: Sequence[bytes]) -> list[Image.Image]:
-    """The encoded images of one sample as RGB.
-
-    Raises: DataError if one is no image, or is damaged.
-    """
-    decoded = []
-    for encoded in images:
-        try:
-            decoded.append(Image.open(io.BytesIO(encoded)).convert("RGB"))
-        # Pillow raises SyntaxError for damaged PNG files.
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise DataError(f"An image of {len(encoded)} bytes cannot be decoded.") from error
-    return decoded
-
-
-def inputs(loaded: Loaded, prompts: Sequence[str], images: Sequence[Sequence[Image.Image]]) -> BatchFeature:
-    """One left-padded batch on the model's device, floating-point inputs in the model's dtype."""
-    batch = loaded.processor(
-        text=list(prompts), images=list(images) if any(images) else None, padding=True, return_tensors="pt"
-    )
-    batch = batch.to(loaded.device)
-    for name, value in batch.items():
-        if torch.is_tensor(value) and value.is_floating_point():
-            batch[name] = value.to(loaded.model.dtype)
-    return batch
-
-
-def image_token_id(model: PreTrainedModel) -> int | None:
-    """Token id that stands for image features, None for a model without images."""
-    for name in ("image_token_id", "image_token_index"):
-        if getattr(model.config, name, None) is not None:
-            return getattr(model.config, name)
-    return None

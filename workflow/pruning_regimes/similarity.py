@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from pruning_regimes.decoder import find_decoder
 from pruning_regimes.errors import DataError
-from pruning_regimes.models import Loaded, decode, image_token_id, inputs, prompts
+from pruning_regimes.models import Loaded
+from pruning_regimes.prompts import decode, image_token_id, inputs, prompts
 from pruning_regimes.tables import TOKEN_GROUPS, frame
 
 METRICS = ("cosine", "relative_update", "angular_distance")
@@ -103,7 +104,7 @@ def measure(loaded: Loaded, samples: pl.DataFrame, batch_size: int) -> pl.DataFr
                 images.append(decode(encoded))
             except DataError as error:
                 raise DataError(f"Calibration sample '{sample_id}': {error}") from error
-        encoded = inputs(loaded, prompts(loaded.processor, batch), images)
+        encoded = inputs(loaded, prompts(loaded, batch), images)
         groups = token_groups(encoded["input_ids"], encoded["attention_mask"], image_token_id(loaded.model))
         with watched(layers, groups) as collected:
             loaded.model(**encoded, use_cache=False, logits_to_keep=1)

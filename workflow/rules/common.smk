@@ -12,7 +12,7 @@ from pruning_regimes.variants import MODEL_FILES
 try:
     for file in workflow.configfiles:
         refuse_repeated_keys(file)
-    complete(config, workflow.source_path("../schemas/config.schema.yaml"))
+    complete(config)
 except StudyError as error:
     raise WorkflowError(str(error))
 
@@ -39,15 +39,9 @@ def model_files(wildcards):
 
 
 def model_identity(wildcards):
-    """What decides a model's answers: where it is, its revision, its dtype; not how many samples run at a time."""
+    """What decides a model's answers: where it is, how it computes; not how many samples run at a time."""
     entry = config["models"][wildcards.model]
-    return {key: entry[key] for key in ("path", "revision", "dtype", "decoder_path") if key in entry}
-
-
-def model_decoder(wildcards):
-    """What decides which decoder layers a model has and which may be removed."""
-    entry = config["models"][wildcards.model]
-    keys = ("path", "revision", "dtype", "decoder_path", "protected")
+    keys = ("path", "revision", "dtype", "attention", "decoder_path", "trust_remote_code")
     return {key: entry[key] for key in keys if key in entry}
 
 

@@ -1,6 +1,6 @@
 """Benchmarks, predictions and scores.
 
-In: the config's benchmarks, results/variants/. Out: results/benchmarks/, results/predictions/, results/scores/.
+In: the config's benchmarks, results/models/, results/variants/. Out: results/benchmarks/, results/predictions/, results/scores/.
 """
 
 
@@ -24,7 +24,7 @@ rule predictions:
     input:
         benchmark="<results>/benchmarks/{benchmark}.parquet",
         variants="<results>/variants/{model}.parquet",
-        model=model_files,
+        decoder="<results>/models/{model}.parquet",
     output:
         # Answers that are there are kept; the job computes the missing ones.
         update("<results>/predictions/{model}/{benchmark}/{budget}.parquet"),
@@ -35,13 +35,13 @@ rule predictions:
     conda:
         "../../envs/gpu.yaml"
     resources:
-        gpu=lookup("models/{model}/gpu", within=config),
+        gpu=lookup("models/{model}/gpus", within=config),
         # A resource, because a change must not run the job again.
         batch_size=lookup("models/{model}/batch_size", within=config),
     params:
         model=model_identity,
         max_new_tokens=lookup("benchmarks/{benchmark}/max_new_tokens", within=config),
-        package=package("evaluation", "decoder", "layer_config", "models"),
+        package=package("evaluation", "decoder", "layer_config", "models", "hub", "prompts"),
     script:
         "../../scripts/predictions.py"
 

@@ -15,8 +15,8 @@ rule decoder:
     conda:
         "../../envs/gpu.yaml"
     params:
-        model=model_decoder,
-        package=package("decoder", "layer_config"),
+        model=model_identity,
+        package=package("decoder", "layer_config", "models", "hub"),
     script:
         "../../scripts/decoder.py"
 
@@ -34,6 +34,7 @@ rule ranking:
     params:
         entry=lookup("criteria/{criterion}", within=config),
         budgets=config["budgets"],
+        protected=lookup("models/{model}/protected", within=config, default=[]),
         seed=config["seed"],
     script:
         "../../scripts/ranking.py"
@@ -42,7 +43,7 @@ rule ranking:
 rule variants:
     input:
         layers=collect("<results>/ranking/{{model}}/{criterion}.parquet", criterion=CRITERIA),
-        model=model_files,
+        decoder="<results>/models/{model}.parquet",
     output:
         "<results>/variants/{model}.parquet",
     log:
@@ -50,7 +51,6 @@ rule variants:
     conda:
         "../../envs/cpu.yaml"
     params:
-        model=model_identity,
         criteria=CRITERIA,
     script:
         "../../scripts/variants.py"

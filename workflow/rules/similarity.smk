@@ -1,6 +1,6 @@
 """Calibration and similarity.
 
-In: the config's domains and models. Out: results/calibration/, results/similarity/.
+In: the config's domains, results/models/. Out: results/calibration/, results/similarity/.
 """
 
 
@@ -23,7 +23,7 @@ rule calibration:
 rule similarity:
     input:
         calibration="<results>/calibration/{domain}.parquet",
-        model=model_files,
+        decoder="<results>/models/{model}.parquet",
     output:
         "<results>/similarity/{model}/{domain}.parquet",
     log:
@@ -33,12 +33,12 @@ rule similarity:
     conda:
         "../../envs/gpu.yaml"
     resources:
-        gpu=lookup("models/{model}/gpu", within=config),
+        gpu=lookup("models/{model}/gpus", within=config),
         # A resource, because a change must not run the job again.
         batch_size=lookup("models/{model}/batch_size", within=config),
     params:
         model=model_identity,
-        package=package("similarity", "decoder", "layer_config", "models"),
+        package=package("similarity", "decoder", "layer_config", "models", "hub", "prompts"),
     script:
         "../../scripts/similarity.py"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pruning_regimes import models
+from pruning_regimes import models, prompts
 from pruning_regimes.demo.datasets import benchmark_table
 from pruning_regimes.demo.questions import BENCHMARKS
 from pruning_regimes.demo.training import RECIPES
@@ -65,9 +65,7 @@ def accuracies(loaded: models.Loaded) -> pl.DataFrame:
         questions = benchmark_table(benchmark, QUESTIONS, SEED)
         replies = []
         for batch in questions.iter_slices(249):
-            replies += answer(
-                loaded, models.prompts(loaded.processor, batch), batch["images"].to_list(), max_new_tokens=8
-            )
+            replies += answer(loaded, prompts.prompts(loaded, batch), batch["images"].to_list(), max_new_tokens=8)
         predictions = pl.DataFrame(replies).with_columns(questions["sample_id"], variant_id=pl.lit("dense"))
         by_category = (
             score(questions, predictions).group_by("category", maintain_order=True).agg(pl.col("score").mean())
@@ -81,7 +79,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write a demo model's card.")
     parser.add_argument("path", type=Path)
     path = parser.parse_args().path
-    loaded = models.load({"path": str(path), "revision": "main", "dtype": "float32", "gpu": 0}, threads=2)
+    loaded = models.load({"path": str(path), "revision": "main", "dtype": "float32", "gpus": 0}, threads=2)
     measured = accuracies(loaded)
     rows = []
     for (group, benchmark), part in measured.group_by("group", "benchmark", maintain_order=True):

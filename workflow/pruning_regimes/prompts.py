@@ -1,0 +1,93 @@
+"""Turn questions with images into a model's inputs, through its own chat template."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+
+import polars as pl
+import torch
+from PIL import Image
+from transformers import BatchFeature, PreTrainedModel, ProcessorMixin
+
+from pruning_regimes.errors import DataError
+from pruning_regimes.models import Loaded
+
+
+def prompt(loaded: Loaded, question: str, n_images: int) -> str:
+    """The model's own chat prompt for one user turn, images first, up to where the answer begins."""
+    parts = [{"type": "image"}] * n_images + [{"type": "text", "text": question}]
+    turns = [{"role": "user", "content": parts if loaded.takes_images else question}]
+    return loaded.processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+
+
+def prompts(loaded: Loaded, samples: pl.DataFrame) -> list[str]:
+    """The prompts of a calibration or benchmark table.
+
+    Raises: DataError if a question holds the token that the processor replaces by an image, or has an image that the
+        model cannot take.
+    """
+    token, texts = getattr(loaded.processor, "image_token", None), []
+    for name, question, images in samples.select("sample_id", "question", "images").iter_rows():
+        if token is not None and token in question:
+            raise DataError(
+                f"Sample '{name}': its question holds '{token}', which the model takes for an image; leave it out, "
+                "images are shown before the question."
+            )
+        if images and not loaded.takes_images:
+            raise DataError(
+                f"Sample '{name}' has an image, but '{loaded.path}' is a language model without images; give it "
+                "domains and benchmarks of text only."
+            )
+        texts.append(prompt(loaded, question, len(images)))
+    return texts
+
+
+def prompt_digest(text: str, images: Sequence[bytes]) -> str:
+    """Short hash of a rendered prompt and its encoded images: equal digests mean equal inputs."""
+    digest = hashlib.sha256(text.encode())
+    for image in images:
+        digest.update(hashlib.sha256(image).digest())
+    return digest.hexdigest()[:16]
+
+
+def decode(images: Sequence[bytes]) -> list[Image.Image]:
+    """The encoded images of one sample as RGB.
+
+    Raises: DataError if one is no image, or is damaged.
+    """
+    decoded = []
+    for encoded in images:
+        try:
+            decoded.append(Image.open(io.BytesIO(encoded)).convert("RGB"))
+        # Pillow raises SyntaxError for damaged PNG files.
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise DataError(f"An image of {len(encoded)} bytes cannot be decoded.") from error
+    return decoded
+
+
+def inputs(loaded: Loaded, prompts: Sequence[str], images: Sequence[Sequence[Image.Image]]) -> BatchFeature:
+    """One left-padded batch on the model's device, floating-point inputs in the model's dtype."""
+    begin = loaded.tokenizer.bos_token
+    options = {
+        "padding": True,
+        "return_tensors": "pt",
+        # Some chat templates write the token that begins a text; it must not stand there twice.
+        "add_special_tokens": not (begin and all(text.startswith(begin) for text in prompts)),
+    }
+    if isinstance(loaded.processor, ProcessorMixin):
+        options["images"] = list(images) if any(images) else None
+    batch = loaded.processor(text=list(prompts), **options).to(loaded.device)
+    for name, value in batch.items():
+        if torch.is_tensor(value) and value.is_floating_point():
+            batch[name] = value.to(loaded.model.dtype)
+    return batch
+
+
+def image_token_id(model: PreTrainedModel) -> int | None:
+    """Token id that stands for image features, None for a model without images."""
+    for name in ("image_token_id", "image_token_index"):
+        if getattr(model.config, name, None) is not None:
+            return getattr(model.config, name)
+    return None

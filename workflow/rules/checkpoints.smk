@@ -1,0 +1,28 @@
+"""Checkpoints of pruned models, on demand.
+
+In: results/models/, results/variants/, results/calibration/. Out: results/checkpoints/{model}/{criterion}/{budget}/.
+"""
+
+
+rule checkpoint:
+    input:
+        decoder="<results>/models/{model}.parquet",
+        variants="<results>/variants/{model}.parquet",
+        calibrations=collect("<results>/calibration/{domain}.parquet", domain=DOMAINS),
+    output:
+        directory("<results>/checkpoints/{model}/{criterion}/{budget}"),
+    log:
+        "<logs>/checkpoints/{model}/{criterion}/{budget}.log",
+    benchmark:
+        "<benchmarks>/checkpoints/{model}/{criterion}/{budget}.tsv"
+    conda:
+        "../../envs/gpu.yaml"
+    resources:
+        gpu=lookup("models/{model}/gpus", within=config),
+    params:
+        model=model_identity,
+        criterion=lookup("criteria/{criterion}", within=config),
+        domains=DOMAINS,
+        package=package("checkpoints", "verification", "decoder", "layer_config", "models", "hub", "prompts"),
+    script:
+        "../../scripts/checkpoint.py"
