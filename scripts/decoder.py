@@ -11,7 +11,7 @@ def main(model: str, entry: dict[str, Any], output: str) -> None:
     source = models.Source(entry)
     model_id, revision = variants.identity(source.path, source.revision)
     identity = {"model": model, "model_id": model_id, "revision": revision}
-    found = decoder.inspect(source.skeleton(), path=source.decoder_path)
+    found = decoder.inspect(source.skeleton(), source.decoder_path)
     tables.write([identity | found], "decoder", output, {"model": entry})
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import AutoConfig, PreTrainedModel
@@ -23,7 +24,7 @@ from pruning_regimes import hub
 from pruning_regimes.decoder import ENCODERS, find_decoder, pruned
 from pruning_regimes.errors import ModelError
 from pruning_regimes.layer_config import cut, text_config
-from pruning_regimes.models import Source
+from pruning_regimes.models import LOADING_ERRORS, Source
 
 FILE_BYTES = 5 * 10**9
 
@@ -61,19 +62,30 @@ def write(source: Source, removed: Collection[int], target: Path, file_bytes: in
         )
     model = source.skeleton()
     decoder = find_decoder(model, source.decoder_path)
-    n_layers, before = decoder.n_layers, _n_parameters(model)
+    n_layers, before, outside = decoder.n_layers, _n_parameters(model), _outside(model, decoder.path)
+    parts = [name for name, _ in decoder.layers[0].named_parameters()]
     # Refuses what would not be exact.
     with pruned(model, removed, source.decoder_path):
-        after = _n_parameters(model)
+        after, cut_too = _n_parameters(model), _outside(model, decoder.path) != outside
     kept = [layer for layer in range(n_layers) if layer not in set(removed)]
     places = hub.weight_places(source.path, source.revision)
-    rename = _renaming(layer_prefix(places, decoder.path, n_layers), kept, n_layers)
+    prefix = layer_prefix(places, decoder.path, n_layers, parts)
+    rename = _renaming(prefix, kept, n_layers)
+    # Weights of the layers that the checkpoint keeps in a list of their own (Inkling 2).
+    cut_too |= any(
+        not ENCODERS.search(other) and other != prefix and len(layers) >= n_layers
+        for other, layers in _lists(places).items()
+    )
     for pattern in (*hub.DESCRIPTION, *(hub.CODE if source.trusted else ())):
         for file in source.directory.glob(pattern):
             if file.name not in ("config.json", "README.md") and not file.name.endswith(".index.json"):
                 shutil.copy(file, target / file.name)
     _write_config(source, kept, target)
-    _write_weights(source, {name: file for name, file in places.items() if rename(name)}, rename, target, file_bytes)
+    if cut_too:
+        _write_from_memory(source, removed, target, file_bytes)
+    else:
+        wanted = {name: file for name, file in places.items() if rename(name)}
+        _write_weights(source, wanted, rename, target, file_bytes)
     return Written(after, before, rename)
 
 
@@ -81,31 +93,49 @@ def _n_parameters(model: PreTrainedModel) -> int:
     return sum(weight.numel() for weight in model.parameters())
 
 
-def layer_prefix(names: Collection[str], decoder_path: str, n_layers: int) -> str:
+def _outside(model: PreTrainedModel, path: str) -> dict[str, torch.Size]:
+    """Shapes of the weights outside the decoder layers."""
+    return {name: weight.shape for name, weight in model.named_parameters() if not name.startswith(f"{path}.")}
+
+
+def layer_prefix(names: Collection[str], decoder_path: str, n_layers: int, parts: Collection[str]) -> str:
     """What stands before the layer's number in the names of a checkpoint's decoder weights.
 
     A checkpoint may be older than the module names of today's transformers (`model.layers` of Qwen2-VL is now
-    `model.language_model.layers`): it is the outermost list outside the encoders that has all layers.
+    `model.language_model.layers`): it is the outermost list that has all layers and, of several, the one whose layers
+    have the most weights of a decoder layer; encoders come after others.
 
-    Raises: ModelError if there is not exactly one such list.
+    Args:
+        names: the checkpoint's weights.
+        decoder_path: the list of decoder layers in the model.
+        parts: names of a decoder layer's weights within the layer.
+
+    Raises: ModelError if there is no such list, or two that are as good.
     """
-    numbers: dict[str, set[int]] = {}
-    for name in names:
-        parts = name.split(".")
-        for place, part in enumerate(parts):
-            if part.isdigit():
-                numbers.setdefault(".".join(parts[:place]), set()).add(int(part))
-                break
-    complete = {prefix for prefix, found in numbers.items() if found >= set(range(n_layers))}
-    if decoder_path in complete:
-        return decoder_path
-    outside = [prefix for prefix in sorted(complete) if not ENCODERS.search(prefix)]
-    if len(outside) != 1:
+    complete = {
+        prefix: (prefix == decoder_path, len(layers[0] & set(parts)), not ENCODERS.search(prefix))
+        for prefix, layers in sorted(_lists(names).items())
+        if layers.keys() >= set(range(n_layers))
+    }
+    best = [prefix for prefix, rank in complete.items() if rank == max(complete.values())]
+    if len(best) != 1:
         raise ModelError(
             f"The decoder layers '{decoder_path}' cannot be told by the names of the weights: "
-            f"{', '.join(outside) or 'no list'} of them could be its {n_layers} layers."
+            f"{', '.join(best) or 'no list'} of them could be its {n_layers} layers."
         )
-    return outside[0]
+    return best[0]
+
+
+def _lists(names: Collection[str]) -> dict[str, dict[int, set[str]]]:
+    """Lists of modules that the names of weights tell of: path -> number -> the weights within."""
+    lists: dict[str, dict[int, set[str]]] = {}
+    for name in names:
+        steps = name.split(".")
+        place = next((place for place, step in enumerate(steps) if step.isdigit()), None)
+        if place is not None:
+            modules = lists.setdefault(".".join(steps[:place]), {})
+            modules.setdefault(int(steps[place]), set()).add(".".join(steps[place + 1 :]))
+    return lists
 
 
 def _renaming(prefix: str, kept: Sequence[int], n_layers: int) -> Callable[[str], str | None]:
@@ -138,15 +168,32 @@ def _write_config(source: Source, kept: Sequence[int], target: Path) -> None:
         nested = {name for name, value in new.items() if isinstance(value, dict) and name.endswith("_config")}
         of.update({name: value for name, value in new.items() if name not in nested and old.get(name) != value})
     (target / "config.json").write_text(json.dumps(stated, indent=2) + "\n")
-    again = AutoConfig.from_pretrained(target, trust_remote_code=source.trusted)
-    if _meaning(again.to_dict()) != _meaning(smaller.to_dict()):
-        # The original's form has no place for a field that the cut needs.
+    try:
+        again = AutoConfig.from_pretrained(target, trust_remote_code=source.trusted)
+        same = _meaning(again.to_dict()) == _meaning(smaller.to_dict())
+    except LOADING_ERRORS:
+        same = False
+    if not same:
+        # The original's form has no place for a field that the cut needs, or another one.
         smaller.save_pretrained(target)
 
 
 def _meaning(fields: dict[str, Any]) -> Any:
     # Through JSON, which has no tuples and no numbers as keys.
     return json.loads(json.dumps({name: value for name, value in fields.items() if name != "_name_or_path"}))
+
+
+def _write_from_memory(source: Source, removed: Collection[int], target: Path, file_bytes: int) -> None:
+    """For models with weights outside the layers that go with them (Gemma 3n and 4, Inkling 2)."""
+    hub.with_weights(source.path, source.revision, set(hub.weight_places(source.path, source.revision).values()))
+    try:
+        model = source.auto_class.from_pretrained(
+            source.directory, dtype="auto", use_safetensors=True, trust_remote_code=source.trusted
+        )
+    except LOADING_ERRORS as error:
+        raise source.unloadable(error) from error
+    with pruned(model, removed, source.decoder_path):
+        model.save_pretrained(target, max_shard_size=file_bytes)
 
 
 def _write_weights(

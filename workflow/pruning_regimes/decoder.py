@@ -17,10 +17,12 @@ from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
 from pruning_regimes.errors import ModelError
-from pruning_regimes.layer_config import cut, receivers, text_config
+from pruning_regimes.layer_config import cut, dependencies, text_config
 
 ENCODERS = re.compile(r"vision|visual|image|audio|encoder|qformer|tower|resampler|merger|perceiver")
 SIMPLE = (bool, int, float, str, type(None))
+# Whether a layer leaves something to later ones; it may stop if they are gone, which does not change what it computes.
+LEAVES = {"store_full_length_kv", "next_skip_topk"}
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def find_decoder(model: PreTrainedModel, path: str | None = None) -> Decoder:
     if path is not None:
         if path not in lists:
             raise ModelError(
-                f"{type(model).__name__}: decoder_path '{path}' is no list of modules; there are {listed}."
+                f"{type(model).__name__}: models.<key>.decoder_path '{path}' is no list of modules; there are {listed}."
             )
         found = path
     else:
@@ -80,7 +82,8 @@ def find_decoder(model: PreTrainedModel, path: str | None = None) -> Decoder:
         if len(candidates) != 1:
             raise ModelError(
                 f"{type(model).__name__}: {len(candidates) or 'no'} module lists have the {n_layers} layers that the "
-                f"config states; considered were {listed or 'none'}; name the list in decoder_path."
+                f"config states; considered were {listed or 'none'}; name the list of decoder layers in "
+                "models.<key>.decoder_path."
             )
         found = candidates[0]
     parent, _, name = found.rpartition(".")
@@ -107,11 +110,11 @@ def pruned(model: PreTrainedModel, removed: Iterable[int], path: str | None = No
     smaller = cut(model.config, kept)
     try:
         changes = _changes(decoder, kept, text_config(smaller))
+        configs = _pairs(model.config, smaller)
     except _Inexact as error:
         raise ModelError(f"{type(model).__name__}: layers {gone} cannot be removed: without them, {error}.") from error
     everything = decoder.layers
-    configs = _pairs(model.config, smaller)
-    before = [(module, name, vars(module)[name]) for module, name, _ in changes]
+    before = [(module, name, getattr(module, name)) for module, name, _ in changes]
     fields = [(config, dict(vars(config))) for config, _ in configs]
     try:
         setattr(decoder.owner, decoder.name, nn.ModuleList(everything[layer] for layer in kept))
@@ -133,11 +136,11 @@ def pruned(model: PreTrainedModel, removed: Iterable[int], path: str | None = No
 def protected(model: PreTrainedModel, path: str | None = None) -> dict[int, str]:
     """Layers that cannot be removed without breaking the model, with the reason.
 
-    These are the layers that receive visual features (by the config), and those without which the rest is not the model
-    that would have been built without them, such as layers that later ones take keys and values from.
+    These are the layers that receive visual features or that others depend on (by the config), and those without which
+    the rest is not the model that would have been built without them.
     """
     decoder = find_decoder(model, path)
-    reasons = dict.fromkeys(sorted(receivers(model.config.to_dict())), "receives visual features")
+    reasons = dependencies(model.config.to_dict())
     for layer in range(decoder.n_layers):
         if layer in reasons or decoder.n_layers == 1:
             continue
@@ -153,14 +156,10 @@ class _Inexact(Exception):
     """A model without some layers would not be the rest of the model; says why."""
 
 
-def inspect(model: PreTrainedModel, named: Iterable[int] = (), path: str | None = None) -> dict[str, Any]:
-    """What the decoder table says of a model; a model without weights is enough.
-
-    Args:
-        named: layers that the study's config protects.
-    """
+def inspect(model: PreTrainedModel, path: str | None = None) -> dict[str, Any]:
+    """What the decoder table says of a model; a model without weights is enough."""
     decoder = find_decoder(model, path)
-    reasons = dict.fromkeys(named, "named in the config") | protected(model, path)
+    reasons = protected(model, path)
     return {
         "model_class": type(model).__name__,
         "decoder_path": decoder.path,
@@ -191,25 +190,37 @@ def _changes(decoder: Decoder, kept: list[int], config: PretrainedConfig) -> lis
     types = getattr(decoder.config, "layer_types", None)
     if types and any(map(_is_attention, types)) and not any(_is_attention(types[layer]) for layer in kept):
         raise _Inexact("no layer would attend to other tokens")
+    # The first layer's cache says how many tokens there were.
+    if 0 in (getattr(config, "cross_attention_layers", None) or ()) and kept[0] != 0:
+        raise _Inexact("the first layer would attend to images instead of the text")
     built = _built(decoder, config)
     layers = getattr(built, decoder.name)
     slots = {layer: slot for slot, layer in enumerate(kept)}
     changes = []
     for slot, layer in enumerate(kept):
-        for module, name, value in _differences(decoder.layers[layer], layers[slot], f"layer {layer}"):
-            old = vars(module)[name]
-            # The number of the layer itself, or of another one that it refers to.
-            if isinstance(old, bool) or not isinstance(old, int) or slots.get(old) != value:
-                raise _Inexact(f"layer {layer} would have {name}={value} instead of {old}")
-            changes.append((module, name, value))
-    for name, _ in decoder.owner.named_children():
+        where = f"layer {layer}"
+        for module, other in _side_by_side(decoder.layers[layer], layers[slot], where):
+            if _shapes(module) != _shapes(other):
+                raise _Inexact(f"{where} would have weights of other shapes ({type(module).__name__})")
+            for name, value in _differences(module, other).items():
+                old = vars(module)[name]
+                # The number of the layer itself, or of another one that it refers to.
+                number = isinstance(old, int) and not isinstance(old, bool) and slots.get(old) == value
+                if not number and not (name in LEAVES and old is True and value is False):
+                    raise _Inexact(f"{where} would have {name}={value} instead of {old}")
+                changes.append((module, name, value))
+    # What the decoder and its parts outside the layers know of all layers, such as their types.
+    pairs = [(decoder.owner, built)]
+    for name, module in decoder.owner.named_children():
         if name == decoder.name:
             continue
         if getattr(built, name, None) is None:
             raise _Inexact(f"the decoder would have no {name}")
-        changes += _differences(getattr(decoder.owner, name), getattr(built, name), name)
-    # What the decoder and its parts outside the layers know of all layers, such as their types.
-    return changes + _own_differences(decoder.owner, built)
+        pairs += _side_by_side(module, getattr(built, name), name)
+    for module, other in pairs:
+        values = _differences(module, other) | _slices(module, other, kept, decoder.n_layers)
+        changes += [(module, name, value) for name, value in values.items()]
+    return changes
 
 
 def _built(decoder: Decoder, config: PretrainedConfig) -> nn.Module:
@@ -221,30 +232,57 @@ def _built(decoder: Decoder, config: PretrainedConfig) -> nn.Module:
         raise _Inexact(f"{type(decoder.owner).__name__} cannot be built: {reason}") from error
 
 
-def _differences(old: nn.Module, new: nn.Module, where: str) -> list[tuple[nn.Module, str, Any]]:
-    """Simple attributes in which two modules of the same structure differ: (module of the first, name, second's value).
+def _side_by_side(old: nn.Module, new: nn.Module, where: str) -> list[tuple[nn.Module, nn.Module]]:
+    """The modules of two trees of the same structure, in pairs.
 
     Raises: _Inexact if their structures differ.
     """
-    pairs = dict(new.named_modules())
-    found = []
+    others = dict(new.named_modules())
+    pairs = []
     for name, module in old.named_modules():
-        other = pairs.pop(name, None)
-        if type(other) is not type(module) or _shapes(module) != _shapes(other):
+        other = others.pop(name, None)
+        if type(other) is not type(module) or _shapes(module).keys() != _shapes(other).keys():
             raise _Inexact(f"{where} would be another one ({name or type(old).__name__})")
-        found += _own_differences(module, other)
-    if pairs:
-        raise _Inexact(f"{where} would have a {next(iter(pairs))} more")
-    return found
+        pairs.append((module, other))
+    if others:
+        raise _Inexact(f"{where} would have a {next(iter(others))} more")
+    return pairs
 
 
-def _own_differences(old: nn.Module, new: nn.Module) -> list[tuple[nn.Module, str, Any]]:
-    values = {name: value for name, value in vars(new).items() if not name.startswith("_") and _is_simple(value)}
-    return [
-        (old, name, value)
+def _differences(old: nn.Module, new: nn.Module) -> dict[str, Any]:
+    """The second module's values of the simple attributes in which two modules differ."""
+    mine, values = vars(old), vars(new)
+    return {
+        name: value
         for name, value in values.items()
-        if name != "training" and name in vars(old) and _is_simple(vars(old)[name]) and vars(old)[name] != value
-    ]
+        if not name.startswith("_")
+        and name != "training"
+        and _is_simple(value)
+        and name in mine
+        and _is_simple(mine[name])
+        and mine[name] != value
+    }
+
+
+def _slices(old: nn.Module, new: nn.Module, kept: list[int], n_layers: int) -> dict[str, nn.Parameter]:
+    """The kept layers' parts of weights that hold a part for each layer, one after the other.
+
+    Raises: _Inexact if a weight's shape differs from that of the second module in another way.
+    """
+    found = {}
+    for name, shape in _shapes(new).items():
+        weight = getattr(old, name)
+        if weight.shape == shape:
+            continue
+        sizes = list(zip(weight.shape, shape, strict=False))
+        axes = [axis for axis, (size, other) in enumerate(sizes) if size != other]
+        size, other = sizes[axes[0]] if axes else (0, 0)
+        if len(axes) != 1 or weight.dim() != len(shape) or size % n_layers or other != size // n_layers * len(kept):
+            raise _Inexact(f"the weights of {type(old).__name__} would have other shapes")
+        parts = weight.detach().unflatten(axes[0], (n_layers, size // n_layers))
+        part = parts.index_select(axes[0], torch.tensor(kept, device=weight.device)).flatten(axes[0], axes[0] + 1)
+        found[name] = nn.Parameter(part, requires_grad=weight.requires_grad)
+    return found
 
 
 def _is_attention(layer_type: str) -> bool:
@@ -264,13 +302,20 @@ def _shapes(module: nn.Module) -> dict[str, torch.Size]:
 
 
 def _pairs(old: PretrainedConfig, new: PretrainedConfig) -> list[tuple[PretrainedConfig, PretrainedConfig]]:
-    """The configs that a cut changes, with their counterparts: the decoder's, and the whole model's own fields."""
+    """The configs that a cut changes, with their counterparts: the decoder's, and the whole model's own fields.
+
+    Raises: _Inexact if the whole model would lose a part that goes with a layer, such as a projector of features.
+    """
     text, smaller = text_config(old), text_config(new)
     pairs = [(text, smaller)]
     if text is not old:
-        changed = {name for name in vars(new) if name == "deepstack_layer_map"}
+        mine = vars(old)
+        changed = {name: value for name, value in vars(new).items() if _is_simple(value) and value != mine.get(name)}
+        for name, value in changed.items():
+            if len(value) != len(mine[name]):
+                raise _Inexact(f"the model would have {name}={value} instead of {mine[name]}")
         if changed:
             own = type(old).__new__(type(old))
-            vars(own).update(vars(old) | {name: vars(new)[name] for name in changed})
+            vars(own).update(mine | changed)
             pairs.append((old, own))
     return pairs

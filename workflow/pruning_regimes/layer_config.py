@@ -14,9 +14,19 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
 # Lists with the numbers of some layers.
-NUMBERS = {"cross_attention_layers", "moe_layers", "mlp_only_layers", "full_attn_idxs"}
+NUMBERS = {
+    "cross_attention_layers", "full_attn_idxs", "mlp_only_layers", "moe_layers", "rope_scaling_layers",
+    "spatial_target_layers",
+}  # fmt: skip
+# The same, but counted from one.
+ORDINALS = {"ple_layer_ids"}
+# Lists of pairs, of which the second is the number of a layer.
+PAIRS = {"deepstack_layer_map"}
 # Lists with an entry for each layer, by the end of their names; such lists are told by their length as well.
-PER_LAYER = ("_types", "layers", "layer_rope_theta", "layers_block_type")
+PER_LAYER = (
+    "_types", "layers", "layer_rope_theta", "layers_block_type", "intermediate_size", "activation_sparsity_pattern",
+    "swiglu_limits", "swiglu_limits_shared",
+)  # fmt: skip
 # Entries that are themselves the number of another layer, or negative for none.
 REFERENCES = {"kv_source_layers"}
 # The first n layers differ from the others.
@@ -46,29 +56,80 @@ def cut(config: PretrainedConfig, kept: Sequence[int]) -> PretrainedConfig:
     if text is whole:
         return smaller
     _replace(whole, text, smaller)
-    # Granite 4 Vision: pairs of a vision layer and the decoder layer that gets its features.
-    injections = getattr(whole, "deepstack_layer_map", None)
-    if injections:
-        slots = {layer: slot for slot, layer in enumerate(kept)}
-        whole.deepstack_layer_map = [[source, slots[layer]] for source, layer in injections if layer in slots]
+    # Where visual features go is not said in the decoder's config, but beside it.
+    for name, rule in _numbering(kept).items():
+        if getattr(whole, name, None):
+            setattr(whole, name, rule(getattr(whole, name)))
     return whole
 
 
-def receivers(stated: Mapping[str, Any]) -> set[int]:
-    """Decoder layers to which the model adds visual features, by the numbers in its config.
+def dependencies(stated: Mapping[str, Any]) -> dict[int, str]:
+    """Decoder layers that others depend on, or that get visual features, by the model's config alone; with the reason.
 
-    Removing one removes its features as well, or moves them to another layer (features of Qwen3-VL's deepstack go to
-    the first layers by position), so these layers are protected unless the config of the study says otherwise.
+    Removing one that gets visual features removes the features as well, or moves them to another layer (those of
+    Qwen3-VL's deepstack go to the first layers by position). A layer that others take something from leaves them
+    without it, or with that of another layer.
 
     Args:
         stated: the model's config as a mapping, as in config.json.
     """
-    text = stated.get("text_config") or {}
+    text = stated.get("text_config") or stated
     vision = stated.get("vision_config") or {}
-    found = set(text.get("cross_attention_layers") or ())
-    found |= {layer for _, layer in stated.get("deepstack_layer_map") or ()}
     deepstack = vision.get("deepstack_visual_indexes") or stated.get("deepstack_visual_indexes") or ()
-    return found | set(range(len(deepstack)))
+    visual = set(range(len(deepstack)))
+    crossing = set(text.get("cross_attention_layers") or ())
+    visual |= crossing | set(stated.get("spatial_target_layers") or ())
+    visual |= {layer for _, layer in stated.get("deepstack_layer_map") or ()}
+    reasons = dict.fromkeys(sorted(visual), "receives visual features")
+    if crossing:
+        reasons.setdefault(0, "counts the tokens in the cache, which a layer that attends to images does not")
+    for taken, donors in (("keys and values", _donors(text)), ("an attention index", _indexers(text))):
+        for donor, taker in donors.items():
+            reasons.setdefault(donor, f"layer {taker} takes {taken} from it")
+    return reasons
+
+
+def receivers(stated: Mapping[str, Any]) -> set[int]:
+    """The numbers of the layers with `dependencies`."""
+    return set(dependencies(stated))
+
+
+def _donors(text: Mapping[str, Any]) -> dict[int, int]:
+    """Layers that later ones take keys and values from, with the first that does."""
+    found: dict[int, int] = {}
+    for layer, source in enumerate(text.get("kv_source_layers") or ()):
+        if source not in (layer, None) and source >= 0:
+            found.setdefault(source, layer)
+    types, n_shared = text.get("layer_types") or [], text.get("num_kv_shared_layers") or 0
+    first = len(types) - n_shared
+    for layer in range(first, len(types)):
+        # The last layer with keys and values of its own that attends in the same way.
+        sources = [source for source in range(first) if types[source] == types[layer]]
+        if sources:
+            found.setdefault(sources[-1], layer)
+    return found
+
+
+def _indexers(text: Mapping[str, Any]) -> dict[int, int]:
+    """Layers that choose the tokens to attend to for the layers after them as well, with the first of those."""
+    found: dict[int, int] = {}
+    last = None
+    for layer, kind in enumerate(text.get("indexer_types") or ()):
+        if kind == "full":
+            last = layer
+        elif kind == "shared" and last is not None:
+            found.setdefault(last, layer)
+    return found
+
+
+def _numbering(kept: Sequence[int]) -> dict[str, Callable[[Any], Any]]:
+    """How to renumber the fields that name layers by number."""
+    slots = {layer: slot for slot, layer in enumerate(kept)}
+    return {
+        **dict.fromkeys(NUMBERS, lambda numbers: [slots[layer] for layer in numbers if layer in slots]),
+        **dict.fromkeys(ORDINALS, lambda numbers: [slots[layer - 1] + 1 for layer in numbers if layer - 1 in slots]),
+        **dict.fromkeys(PAIRS, lambda pairs: [[other, slots[layer]] for other, layer in pairs if layer in slots]),
+    }
 
 
 def _cut_fields(fields: dict[str, Any], kept: Sequence[int], config: PretrainedConfig) -> dict[str, Any]:
@@ -76,7 +137,7 @@ def _cut_fields(fields: dict[str, Any], kept: Sequence[int], config: PretrainedC
     n_layers = config.num_hidden_layers
     slots = {layer: slot for slot, layer in enumerate(kept)}
     rules: dict[str, Callable[[Any], Any]] = {
-        **dict.fromkeys(NUMBERS, lambda numbers: [slots[layer] for layer in numbers if layer in slots]),
+        **_numbering(kept),
         **dict.fromkeys(REFERENCES, lambda numbers: [slots.get(numbers[layer], numbers[layer]) for layer in kept]),
         **dict.fromkeys(FIRST, lambda count: sum(layer < count for layer in kept)),
         **dict.fromkeys(LAST, lambda count: sum(layer >= n_layers - count for layer in kept)),

@@ -172,15 +172,17 @@ class Loaded(Source):
         self._check_devices()
         hub.with_weights(self.path, self.revision, set(hub.weight_places(self.path, self.revision).values()))
         try:
-            model, found = self.auto_class.from_pretrained(
-                self.directory,
-                dtype=self.dtype if self.dtype == "auto" else getattr(torch, self.dtype),
-                attn_implementation=self.attention,
-                device_map=(None, "cuda", "auto")[min(self._gpus, 2)],
-                use_safetensors=True,
-                trust_remote_code=self.trusted,
-                output_loading_info=True,
-            )
+            # Weights made in inference mode may be computed with in another order, wherever the model is first used.
+            with torch.inference_mode(False):
+                model, found = self.auto_class.from_pretrained(
+                    self.directory,
+                    dtype=self.dtype if self.dtype == "auto" else getattr(torch, self.dtype),
+                    attn_implementation=self.attention,
+                    device_map=(None, "cuda", "auto")[min(self._gpus, 2)],
+                    use_safetensors=True,
+                    trust_remote_code=self.trusted,
+                    output_loading_info=True,
+                )
         except LOADING_ERRORS as error:
             raise self.unloadable(error) from error
         self.unexpected = sorted(found["unexpected_keys"])
