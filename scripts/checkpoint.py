@@ -23,8 +23,8 @@ if "snakemake" in globals():
             criterion_entry=snakemake.params.criterion,
             decoder_file=snakemake.input.decoder,
             variants_file=snakemake.input.variants,
-            # Not an input: an export does not wait for a study, it tells what one has measured.
-            retention_file=Path(snakemake.input.decoder).parents[1] / "regimes" / "retention.parquet",
+            # No inputs: an export does not wait for a study, it tells what one has measured.
+            results=Path(snakemake.input.decoder).parents[1],
             target=snakemake.output[0],
             threads=snakemake.threads,
         )

@@ -1,6 +1,7 @@
-"""Answer a benchmark with all variants of a model at one budget."""
+"""Answer a benchmark with all variants of a model at some budgets."""
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -12,23 +13,24 @@ from pruning_regimes.jobs import job
 def main(
     entry: dict[str, Any],
     decoder: str,
-    budget: str,
     benchmark: str,
     variants: str,
     max_new_tokens: int,
-    output: str,
+    outputs: list[str],
     batch_size: int,
     threads: int,
 ) -> None:
-    """Answer what is not answered yet and write the predictions table."""
+    """Answer what is not answered yet and write a predictions table per budget."""
     questions = tables.read(benchmark, "benchmark")
-    asked = tables.read(variants, "variants").filter(pl.col("budget") == budget)
+    paths = {Path(path).stem: path for path in outputs}
+    asked = tables.read(variants, "variants").filter(pl.col("budget").is_in(list(paths)))
     entry = models.pinned(entry, tables.read(decoder, "decoder").row(0, named=True))
     loaded = models.load(entry, threads)
     provenance = {"variants": tables.provenance(variants), "model": entry, "max_new_tokens": max_new_tokens}
-    journal = evaluation.Journal(output, provenance)
-    computed = evaluation.answer_all(loaded, questions, asked, journal, batch_size, max_new_tokens)
-    logging.info("%d answers computed for %d variants", computed, asked["variant_id"].n_unique())
+    journal = evaluation.Journal(paths, provenance)
+    tally = evaluation.answer_all(loaded, questions, asked, journal, batch_size, max_new_tokens)
+    logging.info("%d answers computed for %d variants", tally.computed, asked["variant_id"].n_unique())
+    logging.info("%d layers computed at prefill, %d replayed", tally.layers_computed, tally.layers_replayed)
 
 
 if "snakemake" in globals():
@@ -36,11 +38,10 @@ if "snakemake" in globals():
         main(
             {**snakemake.params.model, "gpus": snakemake.resources.gpu},
             snakemake.input.decoder,
-            snakemake.wildcards.budget,
             snakemake.input.benchmark,
             snakemake.input.variants,
             snakemake.params.max_new_tokens,
-            snakemake.output[0],
+            list(snakemake.output),
             snakemake.resources.batch_size,
             snakemake.threads,
         )

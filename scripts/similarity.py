@@ -1,4 +1,4 @@
-"""Measure how little each decoder layer of a model changes the calibration inputs of a domain."""
+"""Measure how little each decoder layer, and each block of them, changes the calibration inputs of a domain."""
 
 from typing import Any
 
@@ -6,12 +6,16 @@ from pruning_regimes import models, similarity, tables
 from pruning_regimes.jobs import job
 
 
-def main(entry: dict[str, Any], decoder: str, calibration: str, output: str, batch_size: int, threads: int) -> None:
-    """Run the calibration samples through the model and write the similarity table."""
+def main(
+    entry: dict[str, Any], decoder: str, calibration: str, output: str, blocks: str, batch_size: int, threads: int
+) -> None:
+    """Run the calibration samples through the model and write the similarity and the blocks table."""
     entry = models.pinned(entry, tables.read(decoder, "decoder").row(0, named=True))
     samples = tables.read(calibration, "calibration")
-    table = similarity.measure(models.load(entry, threads), samples, batch_size)
-    tables.write(table, "similarity", output, {"model": entry, "calibration": tables.provenance(calibration)})
+    measured = similarity.measure(models.load(entry, threads), samples, batch_size)
+    made_from = {"model": entry, "calibration": tables.provenance(calibration)}
+    tables.write(measured.similarity, "similarity", output, made_from)
+    tables.write(measured.blocks, "blocks", blocks, made_from)
 
 
 if "snakemake" in globals():
@@ -20,7 +24,8 @@ if "snakemake" in globals():
             {**snakemake.params.model, "gpus": snakemake.resources.gpu},
             snakemake.input.decoder,
             snakemake.input.calibration,
-            snakemake.output[0],
+            snakemake.output.layers,
+            snakemake.output.blocks,
             snakemake.resources.batch_size,
             snakemake.threads,
         )

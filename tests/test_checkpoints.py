@@ -68,7 +68,7 @@ def request(directory: Path, folder: Path) -> dict[str, Any]:
         "decoder_file": folder / "models" / "tiny.parquet",
         "variants_file": folder / "variants" / "tiny.parquet",
         "calibrations": calibrations,
-        "retention_file": folder / "regimes" / "retention.parquet",
+        "results": folder,
         "target": folder / "checkpoints" / "tiny" / "last" / "3",
     }
 
@@ -233,19 +233,26 @@ def test_the_licence_and_the_measured_retention_are_in_the_card(tmp_path: Path) 
     (directory / "README.md").write_text("---\nlicense: mit\nlicense_link: there\ntags: [x]\n---\n# A model\n")
     (directory / "LICENSE").write_text("MIT")
     arguments = request(directory, tmp_path)
-    numbers = dict.fromkeys(
-        "n_questions chance dense_accuracy accuracy accuracy_low accuracy_high retention_low retention_high".split(), 0
-    )
-    row = {"model": "tiny", "group": "math", "benchmark": "chart", "criterion": "last", "budget": "3", "n_removed": 3}
-    row |= {"n_layers": 12, "n_replicates": 1, "retention": 0.625, **numbers}
-    rows = [row, {**row, "criterion": "other", "retention": 0.1}]
-    tables.write(rows, "retention", arguments["retention_file"], {"confidence": 0.9})
+    table = tables.read(arguments["variants_file"], "variants")
+    dense, pruned = table["variant_id"]
+    base = {"category": "c", "chance": 0.0, "extracted": "a", "error": None}
+    rows = [
+        {**base, "variant_id": variant, "sample_id": f"q{number}", "score": float(number < right)}
+        for variant, right in ((dense, 8), (pruned, 5), ("of other layers", 1))
+        for number in range(10)
+    ]
+    tables.write(rows, "scores", tmp_path / "scores" / "tiny" / "chart.parquet", {})
+    settings = {"groups": {"chart": "math"}, "resamples": 200, "confidence": 0.9, "seed": 0}
+    tables.write([], "retention", tmp_path / "regimes" / "retention.parquet", settings)
     export.export(**arguments)
     head, text = (arguments["target"] / "README.md").read_text().split("---\n")[1:]
     assert yaml.safe_load(head)["license"] == "mit" and yaml.safe_load(head)["license_link"] == "there"
     assert (arguments["target"] / "LICENSE").read_text() == "MIT"
-    assert "| math | chart | 0 | 0.000 | 0.000 | 0.625 [0.000, 0.000] |" in text and "90% interval" in text
-    assert "0.100" not in text
+    assert "| math | chart | 10 | 0.800 | 0.500 | 0.625 [" in text and "90% interval" in text
+    # Scores of other layers under the same criterion and budget are not this checkpoint's.
+    tables.write(rows[:10] + rows[20:], "scores", tmp_path / "scores" / "tiny" / "chart.parquet", {})
+    export.export(**{**arguments, "target": tmp_path / "again"})
+    assert "Not measured." in (tmp_path / "again" / "README.md").read_text()
 
 
 def test_a_quantized_model_is_refused(model_directory: Path, tmp_path: Path) -> None:
@@ -289,6 +296,9 @@ def test_the_command_says_what_is_wrong_in_one_sentence(
     root = Path(__file__).parents[1]
     monkeypatch.chdir(root)
     known = ["export", "--model", "demo-llava", "--criterion", "mixed", "--budget", "2", "--results", str(tmp_path)]
+    with pytest.raises(SystemExit):
+        cli.main([*known, "--threads", "0"])
+    assert "'0' is no number of at least 1" in capsys.readouterr().err
     cases = {
         "models.demo-lava is not in config/config.yaml; did you mean 'demo-llava'?": ["--model", "demo-lava"],
         "criteria.mix is not in config/config.yaml; did you mean 'mixed'?": ["--criterion", "mix"],

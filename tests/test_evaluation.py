@@ -6,11 +6,13 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import torch
 
 from pruning_regimes import evaluation, models, prompts, tables
 from pruning_regimes.criteria import Study, layer_list
 from pruning_regimes.decoder import find_decoder, pruned
 from pruning_regimes.demo import datasets
+from pruning_regimes.errors import DataError, ModelError
 from pruning_regimes.variants import collect
 
 KEYS = ["variant_id", "sample_id"]
@@ -33,16 +35,23 @@ def variants(loaded: models.Loaded) -> pl.DataFrame:
 def run(
     loaded: models.Loaded, questions: pl.DataFrame, variants: pl.DataFrame, path: Path, size: int = 4, tokens: int = 5
 ) -> tuple[int, pl.DataFrame]:
-    """Number of answers computed, and the predictions table."""
-    journal = evaluation.Journal(path, {})
-    computed = evaluation.answer_all(loaded, questions, variants, journal, size, tokens)
-    return computed, tables.read(path, "predictions")
+    """Number of answers computed, and the answers of all budgets, each of which has its table in the directory."""
+    journal = evaluation.Journal({budget: path / f"{budget}.parquet" for budget in sorted(set(variants["budget"]))}, {})
+    tally = evaluation.answer_all(loaded, questions, variants, journal, size, tokens)
+    return tally.computed, read(path, variants)
+
+
+def read(path: Path, variants: pl.DataFrame) -> pl.DataFrame:
+    """The answers of all budgets."""
+    return pl.concat(
+        tables.read(path / f"{budget}.parquet", "predictions") for budget in sorted(set(variants["budget"]))
+    )
 
 
 def test_answers_are_those_of_each_variant_and_question_alone(
     loaded: models.Loaded, questions: pl.DataFrame, variants: pl.DataFrame, tmp_path: Path
 ) -> None:
-    computed, together = run(loaded, questions, variants, tmp_path / "p.parquet")
+    computed, together = run(loaded, questions, variants, tmp_path / "p")
     distinct = variants.unique("variant_id", maintain_order=True)
     assert len(distinct) == 3 and computed == len(together) == 3 * 6
     expected = []
@@ -59,7 +68,7 @@ def test_answers_are_those_of_each_variant_and_question_alone(
 def test_a_second_run_computes_nothing_and_an_addition_only_itself(
     loaded: models.Loaded, questions: pl.DataFrame, variants: pl.DataFrame, tmp_path: Path
 ) -> None:
-    path = tmp_path / "p.parquet"
+    path = tmp_path / "p"
     fewer = variants.filter(pl.col("n_removed") < 2)
     _, first = run(loaded, questions.head(4), fewer, path)
     assert run(loaded, questions.head(4), fewer, path)[0] == 0
@@ -73,7 +82,7 @@ def test_a_second_run_computes_nothing_and_an_addition_only_itself(
 def test_other_questions_or_settings_are_answered_anew(
     loaded: models.Loaded, questions: pl.DataFrame, variants: pl.DataFrame, tmp_path: Path
 ) -> None:
-    path, dense = tmp_path / "p.parquet", variants.head(1)
+    path, dense = tmp_path / "p", variants.head(1)
     run(loaded, questions, dense, path)
     changed = questions.with_columns(
         question=pl.when(pl.int_range(pl.len()) == 2).then(pl.lit("highest bar ?")).otherwise("question")
@@ -83,41 +92,101 @@ def test_other_questions_or_settings_are_answered_anew(
     assert run(loaded, changed, dense, path, size=1, tokens=3)[0] == 0
 
 
-def test_a_run_that_breaks_off_keeps_its_finished_variants(
+def test_a_run_that_breaks_off_keeps_its_finished_batches(
     loaded: models.Loaded,
     questions: pl.DataFrame,
     variants: pl.DataFrame,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    path = tmp_path / "p.parquet"
-    _, expected = run(loaded, questions, variants, tmp_path / "whole.parquet")
-    whole, calls = evaluation.answer, []
+    _, expected = run(loaded, questions, variants, tmp_path / "whole", size=2)
+    whole, calls = evaluation._generated, []
 
     def breaking(*arguments):
         calls.append(1)
-        if len(calls) > 4:  # two batches a variant: in the third
+        if len(calls) > 5:  # three variants a batch: in the second
             raise KeyboardInterrupt
         return whole(*arguments)
 
-    monkeypatch.setattr(evaluation, "answer", breaking)
+    path = tmp_path / "p"
+    monkeypatch.setattr(evaluation, "_generated", breaking)
     with pytest.raises(KeyboardInterrupt):
-        run(loaded, questions, variants, path)
-    assert not path.exists()
-    monkeypatch.setattr(evaluation, "answer", whole)
-    computed, resumed = run(loaded, questions, variants, path)
-    assert computed == 6 and resumed.equals(expected)
-    assert [file.name for file in tmp_path.glob(".*")] == []
+        run(loaded, questions, variants, path, size=2)
+    assert [file.name for file in path.iterdir()] == [".0.answered"]
+    monkeypatch.setattr(evaluation, "_generated", whole)
+    computed, resumed = run(loaded, questions, variants, path, size=2)
+    assert computed == 3 * 4 and resumed.equals(expected)
+    assert sorted(file.name for file in path.iterdir()) == ["0.parquet", "1.parquet", "2.parquet"]
+
+
+def test_each_budget_has_its_table_and_a_variant_of_two_budgets_is_answered_once(
+    loaded: models.Loaded, questions: pl.DataFrame, variants: pl.DataFrame, tmp_path: Path
+) -> None:
+    twice = pl.concat([variants, variants.filter(pl.col("budget") == "1").with_columns(budget=pl.lit("0.1"))])
+    computed, _ = run(loaded, questions, twice, tmp_path)
+    assert computed == 3 * 6
+    assert read(tmp_path, twice.filter(pl.col("budget") == "0.1")).equals(read(tmp_path, twice.filter(budget="1")))
+    computed, _ = run(loaded, questions, twice.filter(budget="0.1"), tmp_path)
+    assert computed == 0
+
+
+def test_a_sample_that_does_not_fit_into_memory_is_an_error_and_tried_again(
+    loaded: models.Loaded,
+    variants: pl.DataFrame,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    many = datasets.benchmark_table("attributes", 24, seed=1)
+    _, expected = run(loaded, many, variants, tmp_path / "whole", size=4)
+    large, whole = many["images"][7].to_list(), evaluation._generated
+    pixels = prompts.inputs(loaded, prompts.prompts(loaded, many[7]), [prompts.decode(large)])["pixel_values"]
+
+    def small_memory(loaded_: models.Loaded, batch: dict, tokens: int):
+        if any(torch.equal(row, pixels[0]) for row in batch["pixel_values"]):
+            raise torch.OutOfMemoryError
+        return whole(loaded_, batch, tokens)
+
+    monkeypatch.setattr(evaluation, "_generated", small_memory)
+    _, answers = run(loaded, many, variants, tmp_path / "p", size=4)
+    failed = answers.filter(pl.col("error").is_not_null())
+    assert set(failed["sample_id"]) == {many["sample_id"][7]} and len(failed) == 3
+    assert "1 of 24 samples failed" in caplog.text and "ran out of memory" in caplog.text
+    monkeypatch.setattr(evaluation, "_generated", whole)
+    computed, again = run(loaded, many, variants, tmp_path / "p", size=4)
+    assert computed == 3 and again.select(*KEYS, "response").equals(expected.select(*KEYS, "response"))
+
+
+def test_too_many_failures_end_the_benchmark(
+    loaded: models.Loaded, questions: pl.DataFrame, variants: pl.DataFrame, tmp_path: Path
+) -> None:
+    damaged = questions.with_columns(images=pl.Series([[b"x"], [b"x"], *questions["images"].to_list()[2:]]))
+    with pytest.raises(
+        DataError, match=r"of 6 samples failed, more than 5%; the last is 'attributes-0000\d': An image"
+    ):
+        run(loaded, damaged, variants, tmp_path)
+    # What could be answered is kept.
+    assert run(loaded, questions, variants, tmp_path)[0] <= 3 * 6
+
+
+def test_a_variant_that_cannot_be_is_named_before_anything_is_answered(
+    loaded: models.Loaded, questions: pl.DataFrame, variants: pl.DataFrame, tmp_path: Path
+) -> None:
+    wrong = variants.with_columns(removed=pl.when(pl.col("budget") == "2").then([99]).otherwise("removed"))
+    with pytest.raises(ModelError, match=r"^criteria\.last at budget 2: Layer 99 cannot be removed"):
+        run(loaded, questions, wrong, tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_image_that_cannot_be_decoded_costs_its_answer_only(
-    loaded: models.Loaded, questions: pl.DataFrame, variants: pl.DataFrame, tmp_path: Path
+    loaded: models.Loaded, variants: pl.DataFrame, tmp_path: Path
 ) -> None:
+    questions = datasets.benchmark_table("attributes", 20, seed=1)
     images = questions["images"].to_list()
     images[1] = [b"no image"]
     damaged = questions.with_columns(images=pl.Series(images, dtype=pl.List(pl.Binary)))
-    _, answers = run(loaded, damaged, variants.head(1), tmp_path / "p.parquet")
-    _, intact = run(loaded, questions, variants.head(1), tmp_path / "q.parquet")
+    _, answers = run(loaded, damaged, variants.head(1), tmp_path / "p")
+    _, intact = run(loaded, questions, variants.head(1), tmp_path / "q")
     assert answers["finish_reason"].to_list().count("error") == 1
     assert "cannot be decoded" in answers["error"][1]
     others = pl.int_range(pl.len()) != 1

@@ -104,6 +104,7 @@ def retention(undefined: tuple[str, str] | None = None) -> pl.DataFrame:
                                 "n_layers": depth,
                                 "n_replicates": 1,
                                 "n_questions": 10,
+                                "n_failed": 0,
                                 "chance": 0.25,
                                 "dense_accuracy": 0.75,
                                 "accuracy": 0.5,

@@ -130,7 +130,7 @@ def test_images_enter_in_the_models_dtype(model_directory: Path, asked: tuple[li
     pixels = prompts.inputs(loaded, asked[0], [prompts.decode(images) for images in asked[1]])["pixel_values"]
     assert pixels.dtype == torch.bfloat16
     samples = datasets.calibration_table(["chart"], 2, seed=0)
-    assert similarity.measure(loaded, samples, 2)["cosine"].is_between(-1, 1).all()
+    assert similarity.measure(loaded, samples, 2).similarity["cosine"].is_between(-1, 1).all()
     assert [reply["error"] for reply in evaluation.answer(loaded, *asked, 2)] == [None] * 4
 
 
@@ -149,10 +149,10 @@ def test_answers_in_another_dtype_are_other_answers(
             models.load({**entry(model_directory), "dtype": dtype}),
             table,
             dense,
-            evaluation.Journal(tmp_path / "p.parquet", {}),
+            evaluation.Journal({"0": tmp_path / "p.parquet"}, {}),
             2,
             2,
-        )
+        ).computed
         for dtype in ("float32", "float32", "bfloat16")
     ]
     assert computed == [2, 0, 2]
@@ -209,7 +209,8 @@ def test_weights_are_not_loaded_for_answers_that_are_there(
     path = tmp_path / "p.parquet"
     for expected in (3, 0):
         loaded = models.load(entry(model_directory))
-        assert evaluation.answer_all(loaded, table, dense, evaluation.Journal(path, {}), 3, 2) == expected
+        journal = evaluation.Journal({"0": path}, {})
+        assert evaluation.answer_all(loaded, table, dense, journal, 3, 2).computed == expected
         assert ("model" in vars(loaded)) == bool(expected)
 
 
@@ -220,7 +221,7 @@ def test_a_broken_image_after_a_hundred_others_costs_its_answer_only(
     images = table["images"].to_list()
     images[125] = [b"x"]
     table = table.with_columns(images=pl.Series(images, dtype=pl.List(pl.Binary)))
-    evaluation.answer_all(loaded, table, dense, evaluation.Journal(tmp_path / "p.parquet", {}), 130, 1)
+    evaluation.answer_all(loaded, table, dense, evaluation.Journal({"0": tmp_path / "p.parquet"}, {}), 130, 1)
     assert tables.read(tmp_path / "p.parquet", "predictions")["error"].null_count() == 129
 
 
@@ -229,11 +230,11 @@ def test_answers_of_a_broken_run_are_newer_than_the_table(
 ) -> None:
     table = datasets.benchmark_table("chart", 3, seed=0)
     path = tmp_path / "p.parquet"
-    evaluation.answer_all(loaded, table, dense, evaluation.Journal(path, {}), 3, 2)
-    journal = evaluation.Journal(path, {})
+    evaluation.answer_all(loaded, table, dense, evaluation.Journal({"0": path}, {}), 3, 2)
+    journal = evaluation.Journal({"0": path}, {})
     newer = journal.answers.with_columns(response=pl.lit("newer"))
     journal.add(newer)
-    again = evaluation.Journal(path, {})
+    again = evaluation.Journal({"0": path}, {})
     assert set(again.answers["response"]) == {"newer"} and len(again.answers) == 3
 
 
@@ -243,7 +244,7 @@ def test_a_token_group_that_a_sample_lacks_has_no_rows(loaded: models.Loaded) ->
     mixed = samples.with_columns(images=pl.Series([images[0], []], dtype=pl.List(pl.Binary)))
     groups = {
         name: set(part["token_group"])
-        for (name,), part in similarity.measure(loaded, mixed, 2).group_by("sample_id", maintain_order=True)
+        for (name,), part in similarity.measure(loaded, mixed, 2).similarity.group_by("sample_id", maintain_order=True)
     }
     assert groups[samples["sample_id"][0]] == {"all", "image", "text", "last"}
     assert groups[samples["sample_id"][1]] == {"all", "text", "last"}

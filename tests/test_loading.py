@@ -58,7 +58,7 @@ def test_a_language_model_without_images_goes_through_the_whole_study(text_direc
     loaded = models.load(entry(text_directory))
     assert not loaded.takes_images and type(loaded.model).__name__ == "LlamaForCausalLM"
     samples = without_images(5)
-    table = similarity.measure(loaded, samples, 3)
+    table = similarity.measure(loaded, samples, 3).similarity
     assert set(table["token_group"]) == {"all", "text", "last"} and table["layer"].n_unique() == 6
     texts = prompts.prompts(loaded, samples)
     with pruned(loaded.model, [2, 3]):
@@ -72,7 +72,7 @@ def test_a_language_model_without_images_goes_through_the_whole_study(text_direc
 
 def test_images_for_a_language_model_are_refused(text_directory: Path) -> None:
     samples = datasets.calibration_table(["chart"], 2, seed=0)
-    with pytest.raises(DataError, match=r"^Sample '.*' has an image, but '.*' is a language model without images"):
+    with pytest.raises(DataError, match=r"^Sample '.*' has an image, but transformers loads '.*' as a language model"):
         prompts.prompts(models.load(entry(text_directory)), samples)
 
 
@@ -104,7 +104,7 @@ def test_a_model_that_does_not_fit_into_memory_is_refused_before_it_is_loaded(
     model_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
-    with pytest.raises(ModelError, match=r"needs 0\.0 GiB for its weights in float32, but 0\.0 GiB of main memory"):
+    with pytest.raises(ModelError, match=r"needs 0\.0 GiB for its weights \(dtype float32\), but 0\.0 GiB of main"):
         _ = models.load(entry(model_directory)).model
 
 
@@ -157,6 +157,10 @@ def test_a_models_own_code_runs_only_if_the_config_says_so(text_directory: Path,
     foreign = own_code(text_directory, tmp_path / "foreign", "somebody/else--")
     with pytest.raises(ModelError, match=r"code of another repository \(somebody/else--own\.OwnConfig\)"):
         models.load({**entry(foreign), "trust_remote_code": True})
+    (directory / "processor_config.json").write_text('{"auto_map": {"AutoProcessor": "evil/else--own.P"}}')
+    with pytest.raises(ModelError, match=r"code of another repository \(evil/else--own\.P\)"):
+        models.load({**entry(directory), "trust_remote_code": True})
+    (directory / "processor_config.json").unlink()
     code = (
         "import json, sys; from pathlib import Path; from pruning_regimes import checkpoints, decoder, models\n"
         "entry = json.loads(sys.argv[1])\n"
@@ -180,4 +184,51 @@ def test_a_model_of_another_kind_is_named(model_directory: Path, tmp_path: Path)
     directory = shutil.copytree(model_directory, tmp_path / "model")
     (directory / "config.json").write_text(json.dumps({"model_type": "vit"}))
     with pytest.raises(ModelError, match=r"is of type 'vit', which transformers knows neither as an image-text"):
+        models.load(entry(directory))
+
+
+def test_a_chat_template_that_only_the_tokenizer_has_is_used(model_directory: Path, tmp_path: Path) -> None:
+    directory = shutil.copytree(model_directory, tmp_path / "model")
+    file = directory / "tokenizer_config.json"
+    template = (directory / "chat_template.jinja").read_text()
+    (directory / "chat_template.jinja").unlink()
+    file.write_text(json.dumps({**json.loads(file.read_text()), "chat_template": template}))
+    loaded, whole = models.load(entry(directory)), models.load(entry(model_directory))
+    assert prompts.prompt(loaded, "q", 1) == prompts.prompt(whole, "q", 1)
+
+
+@pytest.mark.parametrize(
+    ("template", "sentence"),
+    [
+        ("{% for", r"its chat template fails with 'unexpected"),
+        ("{{ raise_exception('no turns') }}", r"its chat template fails with 'no turns' for a user's turn"),
+        (
+            "{% for m in messages %}{{ m['content'] }}{% endfor %}",
+            r"made for text alone; it writes an image as {'type'",
+        ),
+    ],
+)
+def test_a_chat_template_that_does_not_fit_is_named(
+    template: str, sentence: str, model_directory: Path, tmp_path: Path
+) -> None:
+    directory = shutil.copytree(model_directory, tmp_path / "model")
+    (directory / "chat_template.jinja").write_text(template)
+    with pytest.raises(ModelError, match=sentence):
+        prompts.prompt(models.load(entry(directory)), "q", 1)
+
+
+@pytest.mark.parametrize("change", [{"num_attention_heads": 0}, {"hidden_size": None}, {"num_hidden_layers": "six"}])
+def test_a_damaged_config_gets_one_sentence(change: dict[str, object], text_directory: Path, tmp_path: Path) -> None:
+    directory = shutil.copytree(text_directory, tmp_path / "model")
+    config = json.loads((directory / "config.json").read_text())
+    (directory / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(ModelError, match="cannot be loaded: ") as caught:
+        models.Source(entry(directory)).skeleton()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_vision_language_model_without_a_processor_is_refused(model_directory: Path, tmp_path: Path) -> None:
+    directory = shutil.copytree(model_directory, tmp_path / "model")
+    (directory / "processor_config.json").unlink()
+    with pytest.raises(ModelError, match=r"takes images, but its directory has no processor|cannot be loaded"):
         models.load(entry(directory))

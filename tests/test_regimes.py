@@ -30,7 +30,7 @@ def scores(accuracies: dict[str, float], n_questions: int, chance: float, seed: 
     rng = np.random.default_rng(seed)
     rows = [
         {"variant_id": variant, "sample_id": f"q{i}", "category": "c", "chance": chance, "extracted": None,
-         "score": float(rng.random() < rate)}
+         "error": None, "score": float(rng.random() < rate)}
         for variant, rate in accuracies.items()
         for i in range(n_questions)
     ]  # fmt: skip

@@ -10,7 +10,17 @@ import pytest
 from pruning_regimes import tables
 from pruning_regimes.errors import DataError
 
-ROWS = [{"variant_id": "v", "sample_id": "s", "category": "c", "chance": 0.5, "extracted": None, "score": 1.0}]
+ROWS = [
+    {
+        "variant_id": "v",
+        "sample_id": "s",
+        "category": "c",
+        "chance": 0.5,
+        "extracted": None,
+        "score": 1.0,
+        "error": None,
+    }
+]
 
 
 def test_a_table_comes_back_as_written_with_its_provenance(tmp_path: Path) -> None:

@@ -181,11 +181,20 @@ def test_the_order_of_keys_and_the_batch_size_change_nothing(study: Path) -> Non
     assert planned(study, config) == {}
 
 
+def test_how_many_budgets_share_a_job_changes_nothing_that_is_there(study: Path) -> None:
+    config = copy.deepcopy(CONFIG)
+    config["evaluation"] = {"budgets_per_job": 2}
+    assert planned(study, config) == {}
+    config["budgets"] = [1, 0.5, 3]
+    jobs = planned(study, config)
+    assert jobs["predictions_1"] == 2 * 2 and "similarity" not in jobs
+
+
 def test_a_benchmarks_size_concerns_that_benchmark_only(study: Path) -> None:
     config = copy.deepcopy(CONFIG)
     config["benchmarks"]["chart"]["samples"] = 12
     jobs = planned(study, config)
-    assert jobs["benchmark"] == 1 and jobs["predictions"] == 2 * 3 and jobs["scores"] == 2
+    assert jobs["benchmark"] == 1 and jobs["predictions"] == 2 and jobs["scores"] == 2
     assert "similarity" not in jobs and "ranking" not in jobs
 
 
@@ -224,22 +233,24 @@ def test_a_new_criterion_computes_only_the_answers_of_its_new_variants(study: Pa
 
 def test_a_killed_run_goes_on_and_ends_with_the_same_answers(study: Path, tmp_path: Path) -> None:
     directory = tmp_path / "killed"
+    # A job per budget, while the other study has one for all: who shares a job does not change an answer.
+    config = {**CONFIG, "evaluation": {"budgets_per_job": 1}}
     process = subprocess.Popen(
-        command(directory, CONFIG), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command(directory, config), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
-    predictions = directory / "results" / "predictions"
+    predictions, tables_of = directory / "results" / "predictions", "*/*/[0-9]*.parquet"
     deadline = time.monotonic() + 120
-    while len(list(predictions.rglob("[0-9]*.parquet"))) < 3 and time.monotonic() < deadline:
+    while len(list(predictions.glob(tables_of))) < 3 and time.monotonic() < deadline:
         assert process.poll() is None, "the run ended before it could be killed"
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    kept = {path: path.stat().st_mtime_ns for path in predictions.rglob("[0-9]*.parquet")}
+    kept = {path: path.stat().st_mtime_ns for path in predictions.glob(tables_of)}
     assert 3 <= len(kept) < 12
-    snakemake(directory, CONFIG, "--unlock")
-    snakemake(directory, CONFIG, "--rerun-incomplete")
+    snakemake(directory, config, "--unlock")
+    snakemake(directory, config, "--rerun-incomplete")
     assert sum(path.stat().st_mtime_ns == before for path, before in kept.items()) >= len(kept) - 2
-    for path in (study / "results" / "predictions").rglob("[0-9]*.parquet"):
+    for path in (study / "results" / "predictions").glob(tables_of):
         expected = tables.read(path, "predictions")
         assert tables.read(directory / path.relative_to(study), "predictions").equals(expected)
 

@@ -32,8 +32,8 @@ def card(
         criterion: the criterion's config entry.
         domains: calibration domain -> provenance of its table.
         parameters: of the copy, and of the original.
-        retention: rows of the retention table for this model, criterion and budget, and the confidence level of its
-            limits; None if it was not measured.
+        retention: rows of the retention table for this variant, and the confidence level of its limits; None if it was
+            not measured.
         verification: what `verification.verify` found.
         takes_images: whether it is a vision-language model.
     """

@@ -27,6 +27,8 @@ from pruning_regimes.layer_config import cut, text_config
 from pruning_regimes.models import LOADING_ERRORS, Source
 
 FILE_BYTES = 5 * 10**9
+# What speaks of all layers, or of how the original was made.
+NOT_COPIED = {"config.json", "README.md", "params.json", "adapter_config.json", "trainer_state.json"}
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def write(source: Source, removed: Collection[int], target: Path, file_bytes: in
     )
     for pattern in (*hub.DESCRIPTION, *(hub.CODE if source.trusted else ())):
         for file in source.directory.glob(pattern):
-            if file.name not in ("config.json", "README.md") and not file.name.endswith(".index.json"):
+            if file.is_file() and file.name not in NOT_COPIED and not file.name.endswith(".index.json"):
                 shutil.copy(file, target / file.name)
     _write_config(source, kept, target)
     if cut_too:

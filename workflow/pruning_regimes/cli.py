@@ -51,10 +51,18 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--replicate", type=int, default=0, help="replicate of a random criterion (default: 0)")
     command.add_argument("--configfile", type=Path, default=Path("config/config.yaml"), help="default: %(default)s")
     command.add_argument("--results", type=Path, default=Path("results"), help="default: %(default)s")
-    command.add_argument("--threads", type=int, default=1, help="CPU threads for the check (default: %(default)s)")
-    command.add_argument("--out", type=Path, help="default: RESULTS/checkpoints/MODEL/CRITERION/BUDGET")
+    command.add_argument(
+        "--threads", type=_positive, default=1, help="CPU threads for the check (default: %(default)s)"
+    )
+    command.add_argument("--out", type=Path, help="default: RESULTS/checkpoints/MODEL/CRITERION/BUDGET[-replicateN]")
     command.set_defaults(run=_export)
     return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of at least 1")
+    return int(text)
 
 
 def _export(options: argparse.Namespace) -> None:
@@ -70,7 +78,8 @@ def _export(options: argparse.Namespace) -> None:
             raise ConfigError(f"{file} is not there yet; make it with 'snakemake --cores 2 {files[1]}'.")
     from pruning_regimes.export import export  # loads torch, which the checks above need not wait for
 
-    target = options.out or results / "checkpoints" / model / criterion / options.budget
+    name = options.budget + (f"-replicate{options.replicate}" if options.replicate else "")
+    target = options.out or results / "checkpoints" / model / criterion / name
     export(
         study["models"][model],
         criterion,
@@ -78,7 +87,7 @@ def _export(options: argparse.Namespace) -> None:
         study["criteria"][criterion],
         *files,
         calibrations,
-        results / "regimes" / "retention.parquet",
+        results,
         target,
         options.replicate,
         options.threads,

@@ -91,14 +91,14 @@ def n_removed(budget: float | str, n_layers: int) -> int:
 
 
 def check_depth(
-    model: str, n_layers: int, budgets: Sequence[int | float], protected: Collection[int] = frozenset()
+    model: str, n_layers: int, budgets: Sequence[int | float | str], protected: Collection[int] = frozenset()
 ) -> None:
     """Check the budgets against one model's number of layers and those that may not be removed.
 
     Raises: ConfigError if a budget removes all layers or more than may be removed, or two remove the same number.
     """
     candidates = n_layers - len(protected)
-    taken: dict[int, int | float] = {}
+    taken: dict[int, int | float | str] = {}
     for budget in budgets:
         count = n_removed(budget, n_layers)
         if not 1 <= count <= n_layers - 1:
@@ -324,7 +324,11 @@ def _check_budgets(config: Mapping[str, Any]) -> None:
         depth = stated_depth(stated)
         if depth is not None:
             named = protected_layers(key, depth, entry.get("protected", []))
-            check_depth(key, depth, budgets, named | receivers(stated))
+            try:
+                kept = named | receivers(stated)
+            except (TypeError, ValueError, AttributeError) as error:
+                raise ConfigError(f"models.{key}.path: {entry['path']}/config.json is damaged: {error}.") from error
+            check_depth(key, depth, budgets, kept)
 
 
 def _neighbour(path: Path) -> str:

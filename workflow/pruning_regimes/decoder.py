@@ -6,6 +6,7 @@ is checked against such a model, built without weights, for whatever family it i
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -91,46 +92,76 @@ def find_decoder(model: PreTrainedModel, path: str | None = None) -> Decoder:
     return Decoder(owner, name, found, getattr(owner, "config", config))
 
 
+class Removal:
+    """How to remove some decoder layers of a model, found once and applied as often as wanted.
+
+    Attributes:
+        kept: numbers of the layers that remain, ascending.
+        settings: kept layer -> what is set within it, such as its number in the cache: (attribute, value).
+    """
+
+    def __init__(self, model: PreTrainedModel, removed: Iterable[int], path: str | None = None) -> None:
+        """Find what has to change.
+
+        Args:
+            removed: layer numbers in the original model, 0..L-1.
+            path: as in `find_decoder`.
+
+        Raises: ModelError if a number is not a layer of the model, none would remain, or the result would not be such a
+            model (for example if a layer that others take keys and values from would go).
+        """
+        self._model, self._decoder, gone = model, find_decoder(model, path), sorted(set(removed))
+        self.kept = _kept(self._decoder, gone)
+        smaller = cut(model.config, self.kept)
+        try:
+            self._changes = _changes(self._decoder, self.kept, text_config(smaller))
+            self._configs = _pairs(model.config, smaller)
+        except _Inexact as error:
+            raise ModelError(
+                f"{type(model).__name__}: layers {gone} cannot be removed: without them, {error}."
+            ) from error
+        inside = {module: layer for layer in self.kept for module in self._decoder.layers[layer].modules()}
+        self.settings: dict[int, list[tuple[str, Any]]] = {layer: [] for layer in self.kept}
+        for module, attribute, value in self._changes:
+            if module in inside:
+                self.settings[inside[module]].append((attribute, value))
+
+    @contextmanager
+    def applied(self) -> Iterator[PreTrainedModel]:
+        """Remove the layers while the context lasts; afterwards the model is as it was.
+
+        Inside the context the model has the cut config, the kept layers' numbers (the slots in the KV cache) and
+        whatever else depends on a layer's place as a model that was built with the remaining layers only.
+        """
+        owner, name, everything = self._decoder.owner, self._decoder.name, self._decoder.layers
+        before = [(module, attribute, getattr(module, attribute)) for module, attribute, _ in self._changes]
+        fields = [(config, dict(vars(config))) for config, _ in self._configs]
+        try:
+            setattr(owner, name, nn.ModuleList(everything[layer] for layer in self.kept))
+            for config, other in self._configs:
+                vars(config).clear()
+                vars(config).update(vars(other))
+            for module, attribute, value in self._changes:
+                new = value.of(getattr(module, attribute)) if isinstance(value, _Slices) else value
+                setattr(module, attribute, new)
+            yield self._model
+        finally:
+            setattr(owner, name, everything)
+            for config, values in fields:
+                vars(config).clear()
+                vars(config).update(values)
+            for module, attribute, value in before:
+                setattr(module, attribute, value)
+
+
 @contextmanager
 def pruned(model: PreTrainedModel, removed: Iterable[int], path: str | None = None) -> Iterator[PreTrainedModel]:
-    """Remove decoder layers while the context lasts; afterwards the model is as it was.
+    """Remove decoder layers while the context lasts, as `Removal` does.
 
-    Inside the context the model has the cut config, the kept layers' numbers (the slots in the KV cache) and whatever
-    else depends on a layer's place as a model that was built with the remaining layers only.
-
-    Args:
-        removed: layer numbers in the original model, 0..L-1.
-        path: as in `find_decoder`.
-
-    Raises: ModelError if a number is not a layer of the model, none would remain, or the result would not be such a
-        model (for example if a layer that others take keys and values from would go).
+    Raises: as `Removal`.
     """
-    decoder, gone = find_decoder(model, path), sorted(set(removed))
-    kept = _kept(decoder, gone)
-    smaller = cut(model.config, kept)
-    try:
-        changes = _changes(decoder, kept, text_config(smaller))
-        configs = _pairs(model.config, smaller)
-    except _Inexact as error:
-        raise ModelError(f"{type(model).__name__}: layers {gone} cannot be removed: without them, {error}.") from error
-    everything = decoder.layers
-    before = [(module, name, getattr(module, name)) for module, name, _ in changes]
-    fields = [(config, dict(vars(config))) for config, _ in configs]
-    try:
-        setattr(decoder.owner, decoder.name, nn.ModuleList(everything[layer] for layer in kept))
-        for config, other in configs:
-            vars(config).clear()
-            vars(config).update(vars(other))
-        for module, name, value in changes:
-            setattr(module, name, value)
+    with Removal(model, removed, path).applied():
         yield model
-    finally:
-        setattr(decoder.owner, decoder.name, everything)
-        for config, values in fields:
-            vars(config).clear()
-            vars(config).update(values)
-        for module, name, value in before:
-            setattr(module, name, value)
 
 
 def protected(model: PreTrainedModel, path: str | None = None) -> dict[int, str]:
@@ -159,6 +190,7 @@ class _Inexact(Exception):
 def inspect(model: PreTrainedModel, path: str | None = None) -> dict[str, Any]:
     """What the decoder table says of a model; a model without weights is enough."""
     decoder = find_decoder(model, path)
+    logging.info("Found %s", decoder)
     reasons = protected(model, path)
     return {
         "model_class": type(model).__name__,
@@ -264,8 +296,23 @@ def _differences(old: nn.Module, new: nn.Module) -> dict[str, Any]:
     }
 
 
-def _slices(old: nn.Module, new: nn.Module, kept: list[int], n_layers: int) -> dict[str, nn.Parameter]:
-    """The kept layers' parts of weights that hold a part for each layer, one after the other.
+@dataclass(frozen=True)
+class _Slices:
+    """The kept layers' parts of a weight that holds a part for each layer, one after the other."""
+
+    axis: int
+    kept: list[int]
+    n_layers: int
+
+    def of(self, weight: nn.Parameter) -> nn.Parameter:
+        """The parts; made when they are needed, since such a weight may be the largest of a model."""
+        parts = weight.detach().unflatten(self.axis, (self.n_layers, -1))
+        chosen = parts.index_select(self.axis, torch.tensor(self.kept, device=weight.device))
+        return nn.Parameter(chosen.flatten(self.axis, self.axis + 1), requires_grad=weight.requires_grad)
+
+
+def _slices(old: nn.Module, new: nn.Module, kept: list[int], n_layers: int) -> dict[str, _Slices]:
+    """The weights that hold a part for each layer.
 
     Raises: _Inexact if a weight's shape differs from that of the second module in another way.
     """
@@ -279,9 +326,7 @@ def _slices(old: nn.Module, new: nn.Module, kept: list[int], n_layers: int) -> d
         size, other = sizes[axes[0]] if axes else (0, 0)
         if len(axes) != 1 or weight.dim() != len(shape) or size % n_layers or other != size // n_layers * len(kept):
             raise _Inexact(f"the weights of {type(old).__name__} would have other shapes")
-        parts = weight.detach().unflatten(axes[0], (n_layers, size // n_layers))
-        part = parts.index_select(axes[0], torch.tensor(kept, device=weight.device)).flatten(axes[0], axes[0] + 1)
-        found[name] = nn.Parameter(part, requires_grad=weight.requires_grad)
+        found[name] = _Slices(axes[0], kept, n_layers)
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import polars as pl
 
-from pruning_regimes import cards, checkpoints, models, tables, verification
+from pruning_regimes import cards, checkpoints, models, regimes, tables, verification
 from pruning_regimes.errors import ConfigError, ModelError, nearest
 from pruning_regimes.tables import DENSE
 
@@ -24,7 +24,7 @@ def export(
     decoder_file: str | Path,
     variants_file: str | Path,
     calibrations: Mapping[str, str | Path],
-    retention_file: str | Path,
+    results: str | Path,
     target: str | Path,
     replicate: int = 0,
     threads: int = 1,
@@ -37,7 +37,7 @@ def export(
         criterion_entry: the criterion's config entry, for the model card.
         decoder_file, variants_file: the model's tables.
         calibrations: domain -> calibration table; its samples check the checkpoint.
-        retention_file: the retention table, if there is one, for the model card.
+        results: where the study keeps its results; scores of this variant, if it has any, are in the model card.
         target: the directory to write; it must not exist.
 
     Raises: ConfigError if the study has no such variant; ModelError if the checkpoint cannot be written, or is not the
@@ -45,11 +45,14 @@ def export(
     """
     target = Path(target)
     base = tables.read(decoder_file, "decoder").row(0, named=True)
-    variant = _variant(tables.read(variants_file, "variants"), base["model"], criterion, budget, replicate)
+    variants = tables.read(variants_file, "variants")
+    variant = _variant(variants, base["model"], criterion, budget, replicate)
     if target.exists():
         raise ModelError(f"{target} exists already; remove it or name another directory.")
     entry = {**models.pinned(entry, base), "threads": threads}
     source = models.Source(entry)
+    card_file = source.directory / "README.md"
+    base_card = card_file.read_text(encoding="utf-8", errors="replace") if card_file.is_file() else None
     partial = target.with_name(f".{target.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # of an export that was killed
     copy, exchange = partial / "copy", partial / "exchange"
@@ -64,15 +67,14 @@ def export(
         )
         found = verification.verify(entry, variant["removed"], copy, written.rename, samples, exchange)
         (copy / "verification.json").write_text(json.dumps(found, indent=2) + "\n")
-        base_card = source.directory / "README.md"
         text = cards.card(
             base,
-            base_card.read_text() if base_card.is_file() else None,
+            base_card,
             variant,
             criterion_entry,
             {domain: tables.provenance(file) for domain, file in calibrations.items()},
             (written.n_parameters, written.n_parameters_before),
-            _retention(retention_file, base["model"], criterion, budget),
+            _retention(Path(results), base["model"], variants, variant),
             found,
             source.takes_images,
         )
@@ -93,10 +95,25 @@ def _variant(variants: pl.DataFrame, model: str, criterion: str, budget: str, re
     return rows.row(0, named=True)
 
 
-def _retention(file: str | Path, model: str, criterion: str, budget: str) -> tuple[pl.DataFrame, float] | None:
-    if not Path(file).is_file():
+def _retention(
+    results: Path, model: str, variants: pl.DataFrame, variant: Mapping[str, Any]
+) -> tuple[pl.DataFrame, float] | None:
+    """Retention of this very variant, from its stored scores; None if the study has not measured it."""
+    file = results / "regimes" / "retention.parquet"
+    if not file.is_file():
         return None
-    rows = tables.read(file, "retention").filter(
-        pl.col("model") == model, pl.col("criterion") == criterion, pl.col("budget") == budget
-    )
-    return (rows, tables.provenance(file)["confidence"]) if len(rows) else None
+    settings = tables.provenance(file)
+    dense = variants.filter(pl.col("criterion") == DENSE)
+    asked = pl.concat([dense, tables.frame("variants", [{**variant, "replicate": 0}])])
+    scored = {}
+    for benchmark, group in settings["groups"].items():
+        scores = results / "scores" / model / f"{benchmark}.parquet"
+        rows = tables.read(scores, "scores") if scores.is_file() else tables.frame("scores", [])
+        if not set(asked["variant_id"]) <= set(rows["variant_id"]):
+            return None
+        scored[benchmark] = regimes.scored(
+            group, rows.filter(pl.col("variant_id").is_in(asked["variant_id"].to_list()))
+        )
+    statistics = {name: settings[name] for name in ("resamples", "confidence", "seed")}
+    measured = regimes.retention(model, asked, scored, **statistics)
+    return measured.filter(pl.col("criterion") != DENSE), settings["confidence"]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import copy
+import json
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import Any
 
 import psutil
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
+from torch.utils import _pytree as trees
 from transformers import (
     CONFIG_MAPPING,
     MODEL_FOR_CAUSAL_LM_MAPPING,
@@ -34,9 +37,12 @@ from pruning_regimes import hub
 from pruning_regimes.errors import ModelError
 
 LOADING_ERRORS = (
-    OSError, ValueError, ImportError, KeyError, AttributeError, RuntimeError, MemoryError, SafetensorError,
+    OSError, ValueError, TypeError, ImportError, KeyError, AttributeError, RuntimeError, MemoryError, ArithmeticError,
+    SafetensorError, StrictDataclassError,
 )  # fmt: skip
 GIB = 2**30
+# Where a model names Python code of its own.
+NAMING_CODE = ("config", "tokenizer_config", "processor_config", "preprocessor_config", "video_preprocessor_config")
 
 
 class Source:
@@ -86,10 +92,7 @@ class Source:
 
     def unloadable(self, error: Exception) -> ModelError:
         """The error for a model that transformers cannot load."""
-        reason = " ".join(str(error).split())
-        # Processors with a video part fail in ways that do not name what they lack.
-        hint = "" if find_spec("torchvision") else " (torchvision is not installed; some processors need it)"
-        return ModelError(f"Model '{self.path}' cannot be loaded: {reason}{hint}")
+        return ModelError(f"Model '{self.path}' cannot be loaded: {' '.join(str(error).split())}")
 
     def _takes_images(self) -> bool:
         classes = getattr(self.config, "auto_map", None) or {}
@@ -104,17 +107,22 @@ class Source:
 
     def _check_code(self) -> None:
         """Refuse a model's own code unless the config allows it, and code of other repositories in any case."""
-        try:
-            stated = hub.stated_config(str(self.directory), self.revision) or {}
-        except ValueError as error:
-            raise self.unloadable(error) from error
-        classes = stated.get("auto_map") or {}
-        if classes and not self.trusted and stated.get("model_type") not in CONFIG_MAPPING:
+        named: list[str] = []
+        for name in NAMING_CODE:
+            file = self.directory / f"{name}.json"
+            try:
+                stated = json.loads(file.read_text()) if file.is_file() else {}
+                named += map(str, trees.tree_leaves(dict(stated).get("auto_map")))
+            except (ValueError, TypeError) as error:
+                raise self.unloadable(error) from error
+            if name == "config":
+                model_type = stated.get("model_type")
+        if named and not self.trusted and model_type not in CONFIG_MAPPING:
             raise ModelError(
                 f"Model '{self.path}' runs Python code of its own, which transformers does not have; if you trust it, "
                 "set models.<key>.trust_remote_code: true and models.<key>.revision to the commit that you read."
             )
-        foreign = [name for name in classes.values() if "--" in str(name)]
+        foreign = [name for name in named if "--" in name]
         if foreign and self.trusted:
             raise ModelError(
                 f"Model '{self.path}' runs Python code of another repository ({foreign[0]}), whose revision cannot be "
@@ -144,8 +152,16 @@ class Loaded(Source):
                 self.directory, trust_remote_code=self.trusted
             )
         except LOADING_ERRORS as error:
-            raise self.unloadable(error) from error
+            problem = self.unloadable(error)
+            if not find_spec("torchvision"):
+                # Processors with a video part fail in ways that do not name what they lack.
+                problem = ModelError(f"{problem} (torchvision is not installed; some processors need it)")
+            raise problem from error
+        if self.takes_images and not isinstance(self.processor, ProcessorMixin):
+            raise ModelError(f"Model '{self.path}' takes images, but its directory has no processor that reads them.")
         if not getattr(self.processor, "chat_template", None):
+            self.processor.chat_template = self.tokenizer.chat_template
+        if not self.processor.chat_template:
             raise ModelError(f"Model '{self.path}' has no chat template; add a chat_template.jinja to its directory.")
         self.tokenizer.padding_side = "left"
         if self.tokenizer.pad_token is None:
@@ -169,8 +185,9 @@ class Loaded(Source):
 
         Raises: ModelError if it cannot be loaded, does not fit, or its checkpoint lacks weights.
         """
-        self._check_devices()
-        hub.with_weights(self.path, self.revision, set(hub.weight_places(self.path, self.revision).values()))
+        files = set(hub.weight_places(self.path, self.revision).values())
+        hub.with_weights(self.path, self.revision, files)
+        self._check_devices(files)
         try:
             # Weights made in inference mode may be computed with in another order, wherever the model is first used.
             with torch.inference_mode(False):
@@ -179,6 +196,7 @@ class Loaded(Source):
                     dtype=self.dtype if self.dtype == "auto" else getattr(torch, self.dtype),
                     attn_implementation=self.attention,
                     device_map=(None, "cuda", "auto")[min(self._gpus, 2)],
+                    max_memory={gpu: torch.cuda.mem_get_info(gpu)[0] for gpu in range(self._gpus)} or None,
                     use_safetensors=True,
                     trust_remote_code=self.trusted,
                     output_loading_info=True,
@@ -186,6 +204,10 @@ class Loaded(Source):
         except LOADING_ERRORS as error:
             raise self.unloadable(error) from error
         self.unexpected = sorted(found["unexpected_keys"])
+        if self.unexpected:
+            logging.warning(
+                "%d weights have no place in the model, such as %s", len(self.unexpected), self.unexpected[0]
+            )
         if found["missing_keys"]:
             missing = sorted(found["missing_keys"])
             raise ModelError(
@@ -207,8 +229,12 @@ class Loaded(Source):
         ends = self.model.generation_config.eos_token_id
         return ends if isinstance(ends, list) else [ends]
 
-    def _check_devices(self) -> None:
-        """Refuse a model that the devices cannot hold, before the system ends the job for it."""
+    def _check_devices(self, files: Collection[str]) -> None:
+        """Refuse a model that the devices cannot hold, before the system ends the job for it.
+
+        Args:
+            files: names of its files of weights.
+        """
         if self._gpus and not torch.cuda.is_available():
             raise ModelError(f"Model '{self.path}' asks for a GPU, but torch sees no CUDA device.")
         if self._gpus > torch.cuda.device_count():
@@ -216,15 +242,18 @@ class Loaded(Source):
                 f"Model '{self.path}' asks for {self._gpus} GPUs, but torch sees {torch.cuda.device_count()}; lower "
                 "models.<key>.gpus."
             )
-        dtype = (self.config.dtype or torch.float32) if self.dtype == "auto" else getattr(torch, self.dtype)
-        needed = sum(weight.numel() for weight in self.skeleton().parameters()) * dtype.itemsize
+        if self.dtype == "auto":
+            needed = sum((self.directory / file).stat().st_size for file in files)
+        else:
+            n_parameters = sum(weight.numel() for weight in self.skeleton().parameters())
+            needed = n_parameters * getattr(torch, self.dtype).itemsize
         if self._gpus:
             free, where = sum(torch.cuda.mem_get_info(gpu)[0] for gpu in range(self._gpus)), f"{self._gpus} GPUs"
         else:
             free, where = psutil.virtual_memory().available, "main memory"
         if needed > free:
             raise ModelError(
-                f"Model '{self.path}' needs {needed / GIB:.1f} GiB for its weights in {str(dtype).split('.')[-1]}, but "
+                f"Model '{self.path}' needs {needed / GIB:.1f} GiB for its weights (dtype {self.dtype}), but "
                 f"{free / GIB:.1f} GiB of {where} are free; raise models.<key>.gpus or choose a smaller dtype."
             )
 

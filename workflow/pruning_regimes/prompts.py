@@ -4,22 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import io
+import sys
 from collections.abc import Sequence
 
+import jinja2
 import polars as pl
 import torch
 from PIL import Image
 from transformers import BatchFeature, PreTrainedModel, ProcessorMixin
 
-from pruning_regimes.errors import DataError
+from pruning_regimes.errors import DataError, ModelError
 from pruning_regimes.models import Loaded
+
+# Pixels a side that most models make one token of.
+SQUARE = 28
 
 
 def prompt(loaded: Loaded, question: str, n_images: int) -> str:
-    """The model's own chat prompt for one user turn, images first, up to where the answer begins."""
+    """The model's own chat prompt for one user turn, images first, up to where the answer begins.
+
+    Raises: ModelError if the chat template fails, or is made for text alone.
+    """
     parts = [{"type": "image"}] * n_images + [{"type": "text", "text": question}]
     turns = [{"role": "user", "content": parts if loaded.takes_images else question}]
-    return loaded.processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+    try:
+        text = loaded.processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+    except (jinja2.TemplateError, TypeError, KeyError) as error:
+        raise ModelError(f"Model '{loaded.path}': its chat template fails with '{error}' for a user's turn.") from error
+    if "{'type': " in text:
+        raise ModelError(
+            f"Model '{loaded.path}': its chat template is made for text alone; it writes an image as {parts[0]}."
+        )
+    return text
 
 
 def prompts(loaded: Loaded, samples: pl.DataFrame) -> list[str]:
@@ -37,8 +53,8 @@ def prompts(loaded: Loaded, samples: pl.DataFrame) -> list[str]:
             )
         if images and not loaded.takes_images:
             raise DataError(
-                f"Sample '{name}' has an image, but '{loaded.path}' is a language model without images; give it "
-                "domains and benchmarks of text only."
+                f"Sample '{name}' has an image, but transformers loads '{loaded.path}' as a language model without "
+                "images; give it domains and benchmarks of text only."
             )
         texts.append(prompt(loaded, question, len(images)))
     return texts
@@ -65,6 +81,23 @@ def decode(images: Sequence[bytes]) -> list[Image.Image]:
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise DataError(f"An image of {len(encoded)} bytes cannot be decoded.") from error
     return decoded
+
+
+def lengths(loaded: Loaded, prompts: Sequence[str], images: Sequence[Sequence[bytes]]) -> list[int]:
+    """About how long each prompt is to the model: its text in tokens, and its images in squares of 28 pixels.
+
+    Good enough to batch prompts of equal length; one with an image that cannot be read counts as the longest.
+    """
+    texts = loaded.tokenizer(list(prompts), add_special_tokens=False)["input_ids"]
+    return [len(text) + sum(map(_squares, encoded)) for text, encoded in zip(texts, images, strict=True)]
+
+
+def _squares(image: bytes) -> int:
+    try:
+        width, height = Image.open(io.BytesIO(image)).size
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return sys.maxsize
+    return width * height // SQUARE**2
 
 
 def inputs(loaded: Loaded, prompts: Sequence[str], images: Sequence[Sequence[Image.Image]]) -> BatchFeature:

@@ -28,12 +28,14 @@ class Scored:
         scores: [V, Q] float64, one row per variant.
         rows: variant_id -> row.
         chance: expected score of a blind guess, the mean over questions.
+        failed: variant_id -> questions with an error instead of an answer, which score 0.
     """
 
     group: str
     scores: np.ndarray
     rows: Mapping[str, int]
     chance: float
+    failed: Mapping[str, int]
 
 
 def scored(group: str, table: pl.DataFrame) -> Scored:
@@ -53,7 +55,8 @@ def scored(group: str, table: pl.DataFrame) -> Scored:
             f"Scores of variant {variant} lack questions that other variants answered; run its predictions."
         )
     chance = table.unique("sample_id")["chance"].mean()
-    return Scored(group, values, {v: i for i, v in enumerate(wide["variant_id"])}, float(chance))
+    failed = dict(table.group_by("variant_id").agg(pl.col("error").count()).rows())
+    return Scored(group, values, {v: i for i, v in enumerate(wide["variant_id"])}, float(chance), failed)
 
 
 def resampled_accuracies(scores: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
@@ -74,11 +77,13 @@ class Measured:
     """Accuracy and retention of one (criterion, budget) on one benchmark or, as a mean, on a group of them.
 
     Attributes:
+        n_failed: questions with an error instead of an answer, of the replicate that has the most.
         accuracies, retentions: [R] bootstrap draws; retention and its draws are None where it is undefined; a
             draw alone may be NaN.
     """
 
     n_questions: int
+    n_failed: int
     chance: float
     dense_accuracy: float
     accuracy: float
@@ -93,6 +98,7 @@ class Measured:
         retention_limits = (None, None) if self.retentions is None else np.nanquantile(self.retentions, tails)
         return {
             "n_questions": self.n_questions,
+            "n_failed": self.n_failed,
             "chance": self.chance,
             "dense_accuracy": self.dense_accuracy,
             "accuracy": self.accuracy,
@@ -130,7 +136,10 @@ def measure(benchmark: Scored, draws: np.ndarray, variants: Sequence[str], dense
         # The few resamples in which the dense model is not above chance have none either.
         above = np.where(dense_accuracies > benchmark.chance, dense_accuracies - benchmark.chance, np.nan)
         retentions = (accuracies - benchmark.chance) / above
-    return Measured(n_questions, benchmark.chance, dense_accuracy, accuracy, accuracies, retention, retentions)
+    n_failed = max(benchmark.failed[variant] for variant in variants)
+    return Measured(
+        n_questions, n_failed, benchmark.chance, dense_accuracy, accuracy, accuracies, retention, retentions
+    )
 
 
 def mean(members: Sequence[Measured]) -> Measured:
@@ -138,6 +147,7 @@ def mean(members: Sequence[Measured]) -> Measured:
     defined = all(member.retention is not None for member in members)
     return Measured(
         n_questions=sum(member.n_questions for member in members),
+        n_failed=sum(member.n_failed for member in members),
         chance=float(np.mean([member.chance for member in members])),
         dense_accuracy=float(np.mean([member.dense_accuracy for member in members])),
         accuracy=float(np.mean([member.accuracy for member in members])),

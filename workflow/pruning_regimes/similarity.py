@@ -1,45 +1,106 @@
-"""How little each decoder layer changes its input, per sample and token group.
+"""How little each decoder layer, and each block of them, changes its input, at the price of a forward pass.
 
-Definition (ShortGPT 2403.03853; INTERLACE 2511.19676; methods of arXiv 2603.20275): the cosine of a decoder layer's
-input and output at each token, in float32, averaged over the tokens of a group. Hooks on the layers see the true
-input and output; `output_hidden_states` would give the last output after the final norm.
+Definitions (ShortGPT 2403.03853; INTERLACE 2511.19676; methods of arXiv 2603.20275): a decoder layer's input and output
+are compared at each token, in float32, and averaged over the tokens of a group; a block is judged by the angle that the
+last token turns from its input to its output (2403.17887). Hooks on the layers see the true input and output;
+`output_hidden_states` would give the last output after the final norm, and inputs without injected visual features.
+
+While the model runs, a layer costs four numbers per token, and its input at the last token; no hidden state outlives
+its layer. All else is derived from these afterwards, for all layers at once.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
+import numpy as np
 import polars as pl
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
+from pruning_regimes.batches import batches, is_out_of_memory
 from pruning_regimes.decoder import find_decoder
-from pruning_regimes.errors import DataError
+from pruning_regimes.errors import DataError, ModelError
 from pruning_regimes.models import Loaded
-from pruning_regimes.prompts import decode, image_token_id, inputs, prompts
+from pruning_regimes.progress import Progress
+from pruning_regimes.prompts import decode, image_token_id, inputs, lengths, prompts
 from pruning_regimes.tables import TOKEN_GROUPS, frame
 
 METRICS = ("cosine", "relative_update", "angular_distance")
+# Values of a hidden state that are compared at a time: they stay in the cache of a CPU core, or keep a GPU busy.
+CPU_CHUNK, GPU_CHUNK = 2**17, 2**22
+RIGHT_ANGLE = math.sqrt(2)  # the chord of two unit vectors
 
 
-def token_statistics(x: Tensor, y: Tensor) -> Tensor:
-    """Per-token statistics of a layer's input x and output y.
+class Measured(NamedTuple):
+    """The tables of one model and domain: `similarity` (each layer) and `blocks` (consecutive layers)."""
+
+    similarity: pl.DataFrame
+    blocks: pl.DataFrame
+
+
+def magnitudes(x: Tensor, y: Tensor) -> list[Tensor]:
+    """What the statistics of a layer's input x and output y derive from.
 
     Args:
-        x, y: [B, T, D], any floating dtype; computed in float32.
+        x, y: [N, D], any floating dtype; computed in float32, a chunk of tokens at a time.
 
-    Returns: [3, B, T] float32: cosine, relative update |y - x| / |x|, angular distance arccos(cosine) / pi, computed as
-        2 atan2(|u - v|, |u + v|) / pi of the unit vectors (Kahan), since arccos loses half the digits near 0.
+    Returns: |x|, |y|, |y - x| and |y - x |y| / |x||, each [N] float32. Differences are taken vector by vector, since
+        those of sums of squares cancel.
     """
-    x, y = x.float(), y.float()
-    tiny = torch.finfo(torch.float32).tiny
-    norm_x, norm_y = (vector.norm(dim=-1, keepdim=True).clamp_min(tiny) for vector in (x, y))
-    u, v = x / norm_x, y / norm_y
-    cosine = (u * v).sum(-1).clamp(-1, 1)
-    angle = 2 * torch.atan2((u - v).norm(dim=-1), (u + v).norm(dim=-1))
-    return torch.stack([cosine, (y - x).norm(dim=-1) / norm_x.squeeze(-1), angle / math.pi])
+    step = max(1, (CPU_CHUNK if x.device.type == "cpu" else GPU_CHUNK) // x.shape[1])
+    if len(x) <= step:
+        return _magnitudes(x, y)
+    chunks = [_magnitudes(*pair) for pair in zip(x.split(step), y.split(step), strict=True)]
+    return [torch.cat(parts) for parts in zip(*chunks, strict=True)]
+
+
+def _magnitudes(x: Tensor, y: Tensor) -> list[Tensor]:
+    if x.device.type == "cpu":
+        x, y = x.float(), y.float()  # elsewhere, the kernels convert as they read
+    norm_x, norm_y = (torch.linalg.vector_norm(states, dim=-1, dtype=torch.float32) for states in (x, y))
+    # A factor of dtype float32 makes the whole operation one of float32.
+    difference = torch.addcmul(y, x, torch.ones_like(norm_x[:1]), value=-1)
+    update = torch.linalg.vector_norm(difference, dim=-1)
+    torch.addcmul(y, x, (norm_y / norm_x).unsqueeze(-1), value=-1, out=difference)
+    return [norm_x, norm_y, update, torch.linalg.vector_norm(difference, dim=-1)]
+
+
+def statistics(magnitudes: Tensor) -> Tensor:
+    """Per-token statistics from the magnitudes of inputs and outputs.
+
+    Args:
+        magnitudes: [4, ...] float32, the four that `magnitudes` gives.
+
+    Returns: [3, ...] float32: cosine, relative update |y - x| / |x|, angular distance arccos(cosine) / pi, which comes
+        from the chord of the unit vectors, since arccos loses half the digits near 0. A vector of zeros is at a right
+        angle to all others, and an update of it counts as 1: some families add an image's features in a later layer
+        only. NaN or infinity where x or y has such values.
+    """
+    norm_x, norm_y, update, turned = magnitudes
+    chord = torch.where((norm_x == 0) | (norm_y == 0), RIGHT_ANGLE * (update > 0), turned / norm_y)
+    relative = torch.where(norm_x == 0, (update > 0).float(), update / norm_x)
+    return torch.stack([1 - (chord.square() / 2).clamp_max(2), relative, _angular_distance(chord)])
+
+
+def block_distances(points: Tensor) -> Tensor:
+    """Angular distances of each two of the points that a token passes.
+
+    Args:
+        points: [B, P, D] float32.
+
+    Returns: [B, P, P] float32.
+    """
+    norms = points.norm(dim=-1, keepdim=True)
+    directions, zero = points / norms.clamp_min(torch.finfo(torch.float32).tiny), norms == 0
+    # Through a product of matrices, the distances would lose half the digits near 0.
+    chords = torch.cdist(directions, directions, compute_mode="donot_use_mm_for_euclid_dist")
+    return _angular_distance(torch.where(zero != zero.mT, RIGHT_ANGLE, chords))
 
 
 def token_groups(input_ids: Tensor, attention_mask: Tensor, image_token: int | None) -> Tensor:
@@ -57,71 +118,222 @@ def token_groups(input_ids: Tensor, attention_mask: Tensor, image_token: int | N
     return torch.stack([real, image, real & ~image, real & (positions == last_at)])
 
 
-@contextmanager
-def watched(layers: nn.ModuleList, groups: Tensor) -> Iterator[list[Tensor]]:
-    """Collect each layer's group means during one forward pass; no hidden state outlives its layer.
+@dataclass
+class Trace:
+    """What the hooks keep of one forward pass.
 
-    Yields: a list that holds, after the pass, one [3, 4, B] float32 tensor per layer (NaN where a group is empty).
+    Attributes:
+        magnitudes: of each layer, one after the other: four of [B * T] float32, on the layer's device.
+        points: the last token as it enters each layer and as it leaves the last one, [B, D] in the model's dtype.
     """
-    weights = groups.float()  # [4, B, T]
-    real = groups.any(0)  # [B, T]
-    counts = weights.sum(-1)  # [4, B]
-    collected: list[Tensor] = []
 
-    def hook(_: nn.Module, positional: tuple, named: dict, output: Tensor | tuple) -> None:
-        x = positional[0] if positional else named["hidden_states"]
-        y = output[0] if isinstance(output, tuple) else output
-        # Some attention kernels give NaN at padding, which a weight of 0 would not remove.
-        statistics = torch.where(real, token_statistics(x, y), 0)
-        sums = torch.einsum("mbt,gbt->mgb", statistics, weights)
-        collected.append(sums / counts)
+    magnitudes: list[Tensor] = field(default_factory=list)
+    points: list[Tensor] = field(default_factory=list)
 
-    handles = [layer.register_forward_hook(hook, with_kwargs=True) for layer in layers]
+
+@contextmanager
+def watched(layers: nn.ModuleList, groups: Tensor) -> Iterator[Trace]:
+    """Trace one forward pass through the layers.
+
+    Args:
+        groups: [4, B, T] bool, as `token_groups` gives them.
+
+    Yields: the trace, complete after the pass.
+
+    Raises: ModelError, out of the forward pass, if a layer does not see the prompt's tokens.
+    """
+    shape = groups.shape[1:]
+    last = groups[-1].flatten().nonzero().squeeze(1)  # [B], places in [B * T]
+    trace = Trace()
+
+    def keep(states: Tensor) -> None:
+        trace.points.append(states.index_select(0, last.to(states.device)))
+
+    def before(_: nn.Module, positional: tuple, named: dict) -> None:
+        keep(_by_token(_input(positional, named), shape, len(trace.points)))
+
+    def after(_: nn.Module, positional: tuple, named: dict, output: Tensor | tuple) -> None:
+        index = len(trace.points) - 1
+        y = _by_token(output[0] if isinstance(output, tuple) else output, shape, index)
+        trace.magnitudes += magnitudes(_by_token(_input(positional, named), shape, index), y)
+        if index == len(layers) - 1:
+            keep(y)
+
+    handles = [layer.register_forward_pre_hook(before, with_kwargs=True) for layer in layers]
+    handles += [layer.register_forward_hook(after, with_kwargs=True) for layer in layers]
     try:
-        yield collected
+        yield trace
     finally:
         for handle in handles:
             handle.remove()
 
 
+@contextmanager
+def last_logits_only(model: PreTrainedModel) -> Iterator[None]:
+    """Let the language-model head see the last token alone.
+
+    In every family alike: not all forward methods take `logits_to_keep`, and with it, that of gemma4 leaves tokens out
+    of the last decoder layers too.
+    """
+    head = model.get_output_embeddings()
+    handles = []
+    if head is not None:
+        handles.append(head.register_forward_pre_hook(lambda _, states: (states[0][:, -1:], *states[1:])))
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+class Means(NamedTuple):
+    """What one batch comes to, on the host, float32.
+
+    Attributes:
+        statistics: [B, L, 4, 3], means over the tokens of each group; NaN where a group is empty.
+        counts: [B, 4], tokens of each group.
+        blocks: [B, L + 1, L + 1], angular distances of the last token between the inputs of two layers; at L stands
+            the output of the last layer, before the final norm.
+    """
+
+    statistics: np.ndarray
+    counts: np.ndarray
+    blocks: np.ndarray
+
+
 @torch.inference_mode()
-def measure(loaded: Loaded, samples: pl.DataFrame, batch_size: int) -> pl.DataFrame:
-    """Similarity of every decoder layer over calibration samples.
+def observe(model: PreTrainedModel, layers: nn.ModuleList, encoded: Mapping[str, Tensor], groups: Tensor) -> Means:
+    """Run one batch through a model and compare what enters and leaves its decoder layers.
+
+    Args:
+        layers: the decoder layers.
+        encoded: the model's inputs.
+        groups: [4, B, T] bool, as `token_groups` gives them.
+
+    Raises: ModelError if the hidden state of a token becomes NaN or infinite, if it cannot be told which token it
+        is, or if a layer overwrites its input.
+    """
+    name, device, weights = type(model).__name__, groups.device, groups.float()
+    with watched(layers, groups) as trace, last_logits_only(model):
+        model(**encoded, use_cache=False)
+    n_run = len(trace.magnitudes) // 4
+    if n_run != len(layers):
+        raise ModelError(f"{name} has {len(layers)} decoder layers, but ran {n_run}; each must run once.")
+    found = torch.stack([part.to(device) for part in trace.magnitudes])
+    found = found.view(n_run, 4, *groups.shape[1:]).transpose(0, 1)  # [4, L, B, T]
+    points = torch.stack([point.to(device) for point in trace.points], 1).float()  # [B, L + 1, D]
+    # Some attention kernels give NaN at padding, which a weight of 0 would not remove.
+    values = torch.where(groups[0], statistics(found), 0)
+    counts = weights.sum(-1)  # [4, B]
+    means = torch.einsum("mlbt,gbt->blgm", values, weights) / counts.T[:, None, :, None]
+    norms = torch.where(groups[-1], found[0], 0).sum(-1).T, points[:, :-1].norm(dim=-1)  # [B, L] after and before
+    parts = (means, counts.T, block_distances(points), *norms)
+    host = torch.cat([part.flatten() for part in parts]).cpu().split([part.numel() for part in parts])
+    *measured, after, before = (part.view(whole.shape).numpy() for part, whole in zip(host, parts, strict=True))
+    if not np.isfinite(measured[0][:, :, 0]).all():
+        raise ModelError(f"{name}: {_damage(found, groups[0])}")
+    overwritten = ~np.isclose(after, before, rtol=1e-4).all(0)
+    if overwritten.any():
+        raise ModelError(
+            f"{name}: decoder layer {overwritten.argmax()} overwrites its input, which is needed afterwards."
+        )
+    return Means(*measured)
+
+
+def measure(loaded: Loaded, samples: pl.DataFrame, batch_size: int) -> Measured:
+    """Similarity of every decoder layer, and of every block of them, over calibration samples.
 
     Args:
         samples: the calibration table.
+        batch_size: samples at a time; halved when memory runs out.
 
-    Returns: the similarity table; a token group that a sample lacks has no rows.
+    Returns: the tables, in the order of the samples; a token group that a sample lacks has no rows.
 
-    Raises: DataError if a sample's image cannot be decoded, or its question holds the model's image token.
+    Raises: DataError if a sample's image cannot be decoded, its question holds the model's image token, or it does not
+        fit into memory by itself; ModelError as `observe`.
     """
-    layers = find_decoder(loaded.model, loaded.decoder_path).layers
-    tables = []
-    for batch in samples.iter_slices(batch_size):
+    names, encoded = samples["sample_id"], samples["images"].to_list()
+    texts = prompts(loaded, samples)
+    layers, image_token = find_decoder(loaded.model, loaded.decoder_path).layers, image_token_id(loaded.model)
+
+    def work(positions: list[int]) -> Means:
         images = []
-        for sample_id, encoded in zip(batch["sample_id"], batch["images"].to_list(), strict=True):
+        for position in positions:
             try:
-                images.append(decode(encoded))
+                images.append(decode(encoded[position]))
             except DataError as error:
-                raise DataError(f"Calibration sample '{sample_id}': {error}") from error
-        encoded = inputs(loaded, prompts(loaded, batch), images)
-        groups = token_groups(encoded["input_ids"], encoded["attention_mask"], image_token_id(loaded.model))
-        with watched(layers, groups) as collected:
-            loaded.model(**encoded, use_cache=False, logits_to_keep=1)
-        values = torch.stack(collected).cpu()  # [L, 3, 4, B]
-        counts = groups.sum(-1).cpu()  # [4, B]
-        layer, group, sample = (index.flatten() for index in torch.meshgrid(
-            *(torch.arange(n) for n in (values.shape[0], *counts.shape)), indexing="ij"
-        ))  # fmt: skip
-        columns = {name: values[:, i].flatten().numpy() for i, name in enumerate(METRICS)}
-        table = pl.DataFrame(
-            {
-                "sample_id": batch["sample_id"].gather(sample.numpy()),
-                "layer": layer.numpy(),
-                "token_group": [TOKEN_GROUPS[g] for g in group.tolist()],
-                "n_tokens": counts.flatten().repeat(values.shape[0]).numpy(),
-                **columns,
-            }
-        )
-        tables.append(frame("similarity", table.filter(pl.col("n_tokens") > 0)))
-    return pl.concat(tables)
+                raise DataError(f"Calibration sample '{names[position]}': {error}") from error
+        batch = inputs(loaded, [texts[position] for position in positions], images)
+        groups = token_groups(batch["input_ids"], batch["attention_mask"], image_token)
+        try:
+            return observe(loaded.model, layers, batch, groups)
+        except (MemoryError, RuntimeError) as error:
+            if len(positions) > 1 or not is_out_of_memory(error):
+                raise
+            raise DataError(
+                f"Calibration sample '{names[positions[0]]}' does not fit into memory by itself; leave it out, or give "
+                "the model more GPUs (models.<key>.gpus) or a smaller dtype."
+            ) from error
+
+    progress, order, parts = Progress("Similarity, samples", len(samples)), [], []
+    for positions, means in batches(lengths(loaded, texts, encoded), batch_size, work):
+        order += positions
+        parts.append(means)
+        progress.advance(len(positions))
+    back = np.argsort(order)
+    return _tables(names, Means(*(np.concatenate(part)[back] for part in zip(*parts, strict=True))))
+
+
+def _tables(names: pl.Series, means: Means) -> Measured:
+    sample, layer, group = (index.ravel() for index in np.indices(means.statistics.shape[:3]))
+    similarity = pl.DataFrame(
+        {
+            "sample_id": names.gather(sample),
+            "layer": layer,
+            "token_group": pl.Series(TOKEN_GROUPS).gather(group),
+            "n_tokens": means.counts[sample, group],
+            **{name: means.statistics[..., i].ravel() for i, name in enumerate(METRICS)},
+        }
+    ).filter(pl.col("n_tokens") > 0)
+    starts, ends = np.triu_indices(means.blocks.shape[1], k=1)
+    blocks = {
+        "sample_id": names.gather(np.repeat(np.arange(len(names)), len(starts))),
+        "start": np.tile(starts, len(names)),
+        "length": np.tile(ends - starts, len(names)),
+        "angular_distance": means.blocks[:, starts, ends].ravel(),
+    }
+    return Measured(frame("similarity", similarity), frame("blocks", pl.DataFrame(blocks)))
+
+
+def _angular_distance(chord: Tensor) -> Tensor:
+    """Angle between two unit vectors in units of pi, from their distance; exact to 1e-6 but next to opposite ones."""
+    return torch.asin((chord / 2).clamp_max(1)) * (2 / math.pi)
+
+
+def _input(positional: tuple, named: dict) -> Tensor:
+    return positional[0] if positional else named["hidden_states"]
+
+
+def _by_token(states: Tensor, shape: torch.Size, layer: int) -> Tensor:
+    """Hidden states as [B * T, D], where D is the width of all parallel streams together if a layer has several.
+
+    Raises: ModelError if the tokens are not those of the prompt.
+    """
+    if states.shape[:2] == shape:
+        return states.reshape(shape.numel(), -1)
+    if states.dim() == 4 and states.shape[1:3] == shape:
+        return states.movedim(0, 2).reshape(shape.numel(), -1)
+    raise ModelError(
+        f"Decoder layer {layer} has hidden states of shape {tuple(states.shape)}, where the prompts have "
+        f"{shape[0]} x {shape[1]} tokens; it cannot be told which of them are which."
+    )
+
+
+def _damage(magnitudes: Tensor, real: Tensor) -> str:
+    """What is wrong with the first layer that has NaN or infinity at a token; magnitudes [4, L, B, T], real [B, T]."""
+    enters, leaves = (magnitudes[:2].isfinite() | ~real).flatten(2).all(-1).tolist()  # [2, L]
+    layer = next(i for i, both in enumerate(zip(enters, leaves, strict=True)) if not all(both))
+    return (
+        f"a token is NaN or infinite when it {'leaves' if enters[layer] else 'enters'} decoder layer {layer}; the "
+        "weights up to there are damaged, or their dtype cannot hold what they compute."
+    )

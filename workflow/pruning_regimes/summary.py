@@ -30,7 +30,7 @@ def markdown(retention: pl.DataFrame) -> str:
     parts = ["# Summary", ""]
     for model in retention["model"].unique(maintain_order=True):
         rows = retention.filter(pl.col("model") == model)
-        parts += [f"## {model} ({rows['n_layers'][0]} decoder layers)", "", *_dense(rows), ""]
+        parts += [f"## {model} ({rows['n_layers'][0]} decoder layers)", "", *_dense(rows), "", *_failed(rows)]
         for group in rows["group"].unique(maintain_order=True):
             of_group = rows.filter(pl.col("group") == group, pl.col("benchmark").is_null())
             parts += [f"Retention, group {group} (1 is the dense model, 0 is chance; confidence limits):", ""]
@@ -46,6 +46,13 @@ def _dense(rows: pl.DataFrame) -> list[str]:
         limits = f"{row['accuracy']:.3f} [{row['accuracy_low']:.3f}, {row['accuracy_high']:.3f}]"
         lines.append(f"| {row['group']} | {name} | {row['n_questions']} | {row['chance']:.3f} | {limits} |")
     return lines
+
+
+def _failed(rows: pl.DataFrame) -> list[str]:
+    failed = rows.filter(pl.col("benchmark").is_not_null(), pl.col("n_failed") > 0)
+    counts = failed.group_by("benchmark", "n_questions", maintain_order=True).agg(pl.col("n_failed").max())
+    lines = [f"- {benchmark}: up to {n_failed} of {n} questions" for benchmark, n, n_failed in counts.rows()]
+    return ["Questions without an answer, because of an error (they count as wrong):", "", *lines, ""] if lines else []
 
 
 def _retention(rows: pl.DataFrame) -> list[str]:

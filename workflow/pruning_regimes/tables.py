@@ -58,6 +58,14 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "relative_update": pl.Float32,
         "angular_distance": pl.Float32,
     },
+    # sample x start x length, 1..L: how far the last token turns from the input of layer `start` to that of layer
+    # `start + length`, or to the output of the last layer before the final norm; in units of pi, float32 arithmetic.
+    "blocks": {
+        "sample_id": pl.String,
+        "start": pl.Int32,
+        "length": pl.Int32,
+        "angular_distance": pl.Float32,
+    },
     # model x domain x token group x layer: mean over samples and the samples' spread.
     "profile": {
         "model": pl.String,
@@ -115,6 +123,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "chance": pl.Float64,
         "extracted": pl.String,
         "score": pl.Float64,
+        "error": pl.String,
     },
     # One row per benchmark, and one per group (benchmark null): the mean over its benchmarks.
     "retention": {
@@ -127,6 +136,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "n_layers": pl.Int32,
         "n_replicates": pl.Int32,
         "n_questions": pl.Int32,
+        "n_failed": pl.Int32,
         "chance": pl.Float64,
         "dense_accuracy": pl.Float64,
         "accuracy": pl.Float64,
@@ -152,7 +162,7 @@ NULLABLE = {
     "layers": {"order", "score"},
     "benchmark": {"choices", "metadata"},
     "predictions": {"error"},
-    "scores": {"extracted"},
+    "scores": {"extracted", "error"},
     "retention": {"benchmark", "retention", "retention_low", "retention_high"},
 }
 

@@ -15,7 +15,7 @@ import polars as pl
 from pruning_regimes.tables import DENSE, DENSE_BUDGET, frame
 
 # What decides a model's answers, of the files in its directory.
-MODEL_FILES = (".json", ".jinja", ".safetensors", ".model", ".txt", ".bin")
+MODEL_FILES = (".json", ".jinja", ".safetensors", ".model", ".tiktoken", ".txt", ".py")
 
 
 def variant_id(model: str, revision: str, kept: Sequence[int]) -> str:

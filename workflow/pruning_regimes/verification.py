@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -96,8 +97,14 @@ def _answers(request: Mapping[str, Any], work: Path, name: str) -> tuple[dict[st
     command = [sys.executable, "-m", "pruning_regimes.verification", *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     logging.info("%s", done.stderr)
+    if done.returncode < 0:
+        name = signal.Signals(-done.returncode).name
+        raise ModelError(
+            f"The check of the checkpoint of '{request['path']}' was ended by {name}, as a system does that is out of "
+            "memory."
+        )
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it was killed"])[-1]
+        last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise ModelError(f"The check of the checkpoint of '{request['path']}' failed: {last}")
     with safe_open(files[-1], "pt") as stored:
         described = json.loads(stored.metadata()["answers"])

@@ -21,6 +21,9 @@ DOMAINS = list(config["domains"])
 CRITERIA = list(config["criteria"])
 BENCHMARKS = list(config["benchmarks"])
 BUDGETS = [budget_name(budget) for budget in config["budgets"]]
+# The dense model's budget 0 comes first; budgets of one group are answered by one job, which shares work among them.
+ANSWERED, SIZE = ["0", *BUDGETS], config["evaluation"]["budgets_per_job"]
+BUDGET_GROUPS = [ANSWERED[start : start + SIZE] for start in range(0, len(ANSWERED), SIZE)]
 GROUPS = {key: entry["group"] for key, entry in config["benchmarks"].items()}
 
 
@@ -29,7 +32,7 @@ wildcard_constraints:
     domain="|".join(DOMAINS),
     criterion="|".join(CRITERIA),
     benchmark="|".join(BENCHMARKS),
-    budget=r"\d+(\.\d+)?",
+    budget="|".join(budget.replace(".", r"\.") for budget in ["0", *BUDGETS]),
 
 
 def model_files(wildcards):
@@ -43,6 +46,11 @@ def model_identity(wildcards):
     entry = config["models"][wildcards.model]
     keys = ("path", "revision", "dtype", "attention", "decoder_path", "trust_remote_code")
     return {key: entry[key] for key in keys if key in entry}
+
+
+def protected_layers(wildcards):
+    """The layers that a model's entry protects, as words."""
+    return " ".join(map(str, config["models"][wildcards.model].get("protected", [])))
 
 
 def source_table(section):

@@ -20,36 +20,40 @@ rule benchmark:
         "../../scripts/benchmark.py"
 
 
-rule predictions:
-    input:
-        benchmark="<results>/benchmarks/{benchmark}.parquet",
-        variants="<results>/variants/{model}.parquet",
-        decoder="<results>/models/{model}.parquet",
-    output:
-        # Answers that are there are kept; the job computes the missing ones.
-        update("<results>/predictions/{model}/{benchmark}/{budget}.parquet"),
-    log:
-        "<logs>/predictions/{model}/{benchmark}/{budget}.log",
-    benchmark:
-        "<benchmarks>/predictions/{model}/{benchmark}/{budget}.tsv"
-    conda:
-        "../../envs/gpu.yaml"
-    resources:
-        gpu=lookup("models/{model}/gpus", within=config),
-        # A resource, because a change must not run the job again.
-        batch_size=lookup("models/{model}/batch_size", within=config),
-    params:
-        model=model_identity,
-        max_new_tokens=lookup("benchmarks/{benchmark}/max_new_tokens", within=config),
-        package=package("evaluation", "decoder", "layer_config", "models", "hub", "prompts"),
-    script:
-        "../../scripts/predictions.py"
+for number, budgets in enumerate(BUDGET_GROUPS):
+
+    rule:
+        name:
+            f"predictions_{number}" if number else "predictions"
+        input:
+            benchmark="<results>/benchmarks/{benchmark}.parquet",
+            variants="<results>/variants/{model}.parquet",
+            decoder="<results>/models/{model}.parquet",
+        output:
+            # Answers that are there are kept; the job computes the missing ones.
+            [update("<results>/predictions/{model}/{benchmark}/" + f"{budget}.parquet") for budget in budgets],
+        log:
+            "<logs>/predictions/{model}/{benchmark}/" + f"{budgets[0]}.log",
+        benchmark:
+            "<benchmarks>/predictions/{model}/{benchmark}/" + f"{budgets[0]}.tsv"
+        conda:
+            "../../envs/gpu.yaml"
+        resources:
+            gpu=lookup("models/{model}/gpus", within=config),
+            # A resource, because a change must not run the job again.
+            batch_size=lookup("models/{model}/batch_size", within=config),
+        params:
+            model=model_identity,
+            max_new_tokens=lookup("benchmarks/{benchmark}/max_new_tokens", within=config),
+            package=package("evaluation", "replay", "batches", "decoder", "layer_config", "models", "hub", "prompts"),
+        script:
+            "../../scripts/predictions.py"
 
 
 rule scores:
     input:
         benchmark="<results>/benchmarks/{benchmark}.parquet",
-        predictions=collect("<results>/predictions/{{model}}/{{benchmark}}/{budget}.parquet", budget=["0", *BUDGETS]),
+        predictions=collect("<results>/predictions/{{model}}/{{benchmark}}/{budget}.parquet", budget=ANSWERED),
     output:
         "<results>/scores/{model}/{benchmark}.parquet",
     log:

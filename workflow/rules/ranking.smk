@@ -14,6 +14,10 @@ rule decoder:
         "<logs>/models/{model}.log",
     conda:
         "../../envs/gpu.yaml"
+    resources:
+        # Only checked here, before anything runs the model: a change must not run the job again, and all after it.
+        budgets=" ".join(BUDGETS),
+        protected=protected_layers,
     params:
         model=model_identity,
         package=package("decoder", "layer_config", "models", "hub"),

@@ -25,7 +25,9 @@ rule similarity:
         calibration="<results>/calibration/{domain}.parquet",
         decoder="<results>/models/{model}.parquet",
     output:
-        "<results>/similarity/{model}/{domain}.parquet",
+        layers="<results>/similarity/{model}/{domain}.parquet",
+        # A domain's key holds no dot, so that this is no domain's.
+        blocks="<results>/similarity/{model}/{domain}.blocks.parquet",
     log:
         "<logs>/similarity/{model}/{domain}.log",
     benchmark:
@@ -38,7 +40,7 @@ rule similarity:
         batch_size=lookup("models/{model}/batch_size", within=config),
     params:
         model=model_identity,
-        package=package("similarity", "decoder", "layer_config", "models", "hub", "prompts"),
+        package=package("similarity", "batches", "decoder", "layer_config", "models", "hub", "prompts"),
     script:
         "../../scripts/similarity.py"
 

@@ -146,5 +146,5 @@ def score(questions: pl.DataFrame, predictions: pl.DataFrame) -> pl.DataFrame:
             extracted, value = scorer(answer["response"], question["answers"], question["choices"])
         identity = {name: answer[name] for name in ("variant_id", "sample_id")}
         asked_for = {name: question[name] for name in ("category", "chance")}
-        rows.append({**identity, **asked_for, "extracted": extracted, "score": value})
+        rows.append({**identity, **asked_for, "extracted": extracted, "score": value, "error": answer["error"]})
     return frame("scores", rows)
