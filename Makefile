@@ -1,10 +1,13 @@
-# make demo: from a clean clone to the figures. make test: the tests. Both set up .venv first.
+# make demo: from a clean clone to the figures. make test: the tests. make bench: the speed, to results/bench/.
+# Each sets up .venv first.
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+DEVICE ?= cpu
+REPEATS ?= 3
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 
-.PHONY: demo test lint install clean
+.PHONY: demo test bench lint install clean
 
 demo: install
 	$(SNAKEMAKE) --rerun-incomplete
@@ -16,6 +19,9 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest
+
+bench: install
+	PYTHONPATH=tests $(BIN)/python -m benchmarks --device $(DEVICE) --repeats $(REPEATS) --cores $(CORES)
 
 lint: install
 	$(BIN)/ruff check .

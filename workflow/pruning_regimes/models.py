@@ -112,7 +112,7 @@ class Source:
             file = self.directory / f"{name}.json"
             try:
                 stated = json.loads(file.read_text()) if file.is_file() else {}
-                named += map(str, trees.tree_leaves(dict(stated).get("auto_map")))
+                named += map(str, trees.tree_leaves(dict(stated).get("auto_map") or {}))
             except (ValueError, TypeError) as error:
                 raise self.unloadable(error) from error
             if name == "config":

@@ -1,0 +1,166 @@
+"""The models that are measured, the questions that they get, and the variants that the study would make of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+import yaml
+from transformers import AutoModelForImageTextToText, BatchFeature, CLIPVisionConfig, GenerationConfig, LlamaConfig
+
+from pruning_regimes import models, profiles, prompts, similarity
+from pruning_regimes.config import CRITERION_PARAMETERS
+from pruning_regimes.criteria import Study, layer_list
+from pruning_regimes.decoder import Decoder, find_decoder
+from pruning_regimes.demo import datasets
+from pruning_regimes.demo import models as demo_models
+from pruning_regimes.models import Loaded
+from pruning_regimes.variants import collect
+
+ROOT = Path(__file__).parents[2]
+DEMO: dict[str, Any] = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model under measurement.
+
+    Attributes:
+        name: as it stands in the table.
+        loaded: the model with its processor.
+        batch_size: samples at a time.
+        samples: questions per benchmark, and calibration samples per domain.
+        benchmarks: demo benchmarks that it answers.
+        max_new_tokens: longest answer.
+    """
+
+    name: str
+    loaded: Loaded
+    batch_size: int
+    samples: int
+    benchmarks: tuple[str, ...]
+    max_new_tokens: int = 8
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self.loaded.device
+
+    @property
+    def decoder(self) -> Decoder:
+        """Its whole decoder."""
+        return find_decoder(self.loaded.model)
+
+    @cached_property
+    def questions(self) -> dict[str, pl.DataFrame]:
+        """Benchmark tables."""
+        return {name: datasets.benchmark_table(name, self.samples, SEED) for name in self.benchmarks}
+
+    @cached_property
+    def variants(self) -> pl.DataFrame:
+        """The variants table that the criteria and budgets of config/config.yaml make of it."""
+        measured = {
+            domain: similarity.measure(
+                self.loaded, datasets.calibration_table(entry["benchmarks"], self.samples, SEED), self.batch_size
+            ).similarity
+            for domain, entry in DEMO["domains"].items()
+        }
+        study = Study(self.name, self.decoder.n_layers, profiles.profile(self.name, measured), SEED)
+        lists = {}
+        for key, entry in DEMO["criteria"].items():
+            defaults = {name: value for name, value in CRITERION_PARAMETERS[entry["kind"]].items() if value is not None}
+            stated = {name: value for name, value in entry.items() if name != "kind"}
+            lists[key] = layer_list(entry["kind"], defaults | stated, study, DEMO["budgets"])
+        return collect(self.name, "bench", lists)
+
+    def batch(self, table: pl.DataFrame) -> BatchFeature:
+        """The model's inputs for a whole calibration or benchmark table."""
+        images = [prompts.decode(encoded) for encoded in table["images"].to_list()]
+        return prompts.inputs(self.loaded, prompts.prompts(self.loaded, table), images)
+
+
+def demo(threads: int, samples: int, benchmarks: Sequence[str]) -> list[Subject]:
+    """The two demo models on the CPU, in batches as the study's."""
+    entries = {key: ROOT / entry["path"] for key, entry in DEMO["models"].items()}
+    return [
+        Subject(
+            name,
+            models.load({"path": str(path), "revision": "main", "dtype": "float32", "gpus": 0}, threads),
+            batch_size=128,
+            samples=samples,
+            benchmarks=tuple(benchmarks),
+        )
+        for name, path in entries.items()
+    ]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes of a LLaVA-like model: keyword arguments of the configs of its decoder and of its vision tower."""
+
+    text: Mapping[str, int]
+    vision: Mapping[str, int]
+
+
+LLAVA_7B = Shape(
+    text={
+        "vocab_size": 32064, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
+        "num_attention_heads": 32, "max_position_embeddings": 4096,
+    },
+    vision={
+        "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
+        "image_size": 336, "patch_size": 14, "projection_dim": 768,
+    },
+)  # fmt: skip
+
+
+def untrained(shape: Shape, directory: Path, device: torch.device, dtype: torch.dtype) -> Loaded:
+    """A LLaVA-like model of random weights, made on the device; nothing is downloaded or saved but its config.
+
+    Args:
+        directory: an empty one, for the config and the processor.
+    """
+    small, processor = demo_models.build("llava", SEED)
+    config = small.config
+    ends = {"eos_token_id": processor.tokenizer.eos_token_id, "pad_token_id": processor.tokenizer.pad_token_id}
+    config.text_config = LlamaConfig(**shape.text, **ends, tie_word_embeddings=False)
+    config.vision_config = CLIPVisionConfig(**shape.vision)
+    config.tie_word_embeddings = False
+    side, patch = shape.vision["image_size"], shape.vision["patch_size"]
+    config.image_seq_length = (side // patch) ** 2
+    processor.patch_size = patch
+    processor.image_processor.size = {"shortest_edge": side}
+    processor.image_processor.crop_size = {"height": side, "width": side}
+    config.save_pretrained(directory)
+    processor.save_pretrained(directory)
+    loaded = models.load({"path": str(directory), "revision": "main", "dtype": str(dtype).split(".")[-1], "gpus": 0})
+    with torch.device(device):
+        model = AutoModelForImageTextToText.from_config(loaded.config, dtype=dtype)
+    model.generation_config = GenerationConfig(do_sample=False, **ends)
+    # In place of the weights that it would read from the directory.
+    loaded.model = model.eval()
+    return loaded
+
+
+def large(
+    threads: int, samples: int, benchmarks: Sequence[str], directory: Path, device: torch.device
+) -> list[Subject]:
+    """One model of the shape of LLaVA 1.5 7B in bfloat16."""
+    loaded = untrained(LLAVA_7B, directory, device, torch.bfloat16)
+    torch.set_num_threads(threads)
+    return [Subject("llava-7b-shape", loaded, batch_size=16, samples=samples, benchmarks=tuple(benchmarks))]
+
+
+def encoder_parts(subject: Subject) -> list[torch.nn.Module]:
+    """The vision tower and the projector: what stands beside the decoder in the base model."""
+    return [
+        child
+        for name, child in subject.loaded.model.base_model.named_children()
+        if f".{name}." not in f".{subject.decoder.path}"
+    ]
