@@ -31,8 +31,8 @@ COLUMNS = {
 LEGEND = """\
 `ours` and `plain` are medians over `repeats` rounds, in `unit`; both sides run in one process, in turn. `ratio` is the
 median of ours / plain of each round, and `spread` the distance between the quartiles of these ratios. `bound` is what
-the ratio would be by the counts that the note names, if nothing else took time, and `target` the most that it should be.
-Machine: {machine}.
+the ratio would be by the counts that the note names, if nothing else took time, and `target` the most that it should
+be. Machine: {machine}.
 """
 
 
