@@ -31,11 +31,11 @@ for number, budgets in enumerate(BUDGET_GROUPS):
             decoder="<results>/models/{model}.parquet",
         output:
             # Answers that are there are kept; the job computes the missing ones.
-            [update("<results>/predictions/{model}/{benchmark}/" + f"{budget}.parquet") for budget in budgets],
+            [update(f"<results>/predictions/{{model}}/{{benchmark}}/{budget}.parquet") for budget in budgets],
         log:
-            "<logs>/predictions/{model}/{benchmark}/" + f"{budgets[0]}.log",
+            f"<logs>/predictions/{{model}}/{{benchmark}}/{budgets[0]}.log",
         benchmark:
-            "<benchmarks>/predictions/{model}/{benchmark}/" + f"{budgets[0]}.tsv"
+            f"<benchmarks>/predictions/{{model}}/{{benchmark}}/{budgets[0]}.tsv"
         conda:
             "../../envs/gpu.yaml"
         resources:
