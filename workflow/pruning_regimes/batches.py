@@ -32,7 +32,7 @@ def batches(lengths: Sequence[int], size: int, work: Callable[[list[int]], T]) -
         positions = order[begin : begin + size]
         try:
             result = work(positions)
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        except (MemoryError, RuntimeError) as error:
             if len(positions) == 1 or not is_out_of_memory(error):
                 raise
             size = len(positions) // 2

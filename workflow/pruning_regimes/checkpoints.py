@@ -1,7 +1,8 @@
 """Write a pruned model as a directory that transformers and vLLM load like any other, weight by weight.
 
-The model is never in memory: the weights of its kept layers go from the files of the original to those of the copy, at
-most one file of them at a time. They keep the names that they have in the original, but for the layers' numbers.
+The model is not in memory: the weights of its kept layers go from the files of the original to those of the copy, at
+most one file of them at a time, under the names that they have in the original, but for the layers' numbers. Only
+models with weights of their layers elsewhere (Gemma 3n and 4, Inkling 2) are loaded, pruned and saved.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from safetensors.torch import save_file
 from transformers import AutoConfig, PreTrainedModel
 
 from pruning_regimes import hub
-from pruning_regimes.decoder import ENCODERS, find_decoder, pruned
+from pruning_regimes.decoder import ENCODERS, Removal, find_decoder, pruned
 from pruning_regimes.errors import ModelError
 from pruning_regimes.layer_config import cut, text_config
 from pruning_regimes.models import LOADING_ERRORS, Source
@@ -49,7 +50,7 @@ def write(source: Source, removed: Collection[int], target: Path, file_bytes: in
     """Write the config, processor and weights of a model without some decoder layers.
 
     Args:
-        source: the model; its weights are not source.
+        source: the model; its weights are not loaded, but for the exceptions above.
         removed: layer numbers in the original model.
         target: an empty directory.
         file_bytes: largest size of a file of weights, unless one weight alone is larger.
@@ -66,14 +67,13 @@ def write(source: Source, removed: Collection[int], target: Path, file_bytes: in
     decoder = find_decoder(model, source.decoder_path)
     n_layers, before, outside = decoder.n_layers, _n_parameters(model), _outside(model, decoder.path)
     parts = [name for name, _ in decoder.layers[0].named_parameters()]
-    # Refuses what would not be exact.
-    with pruned(model, removed, source.decoder_path):
+    removal = Removal(model, removed, source.decoder_path)
+    with removal.applied():
         after, cut_too = _n_parameters(model), _outside(model, decoder.path) != outside
-    kept = [layer for layer in range(n_layers) if layer not in set(removed)]
     places = hub.weight_places(source.path, source.revision)
     prefix = layer_prefix(places, decoder.path, n_layers, parts)
-    rename = _renaming(prefix, kept, n_layers)
-    # Weights of the layers that the checkpoint keeps in a list of their own (Inkling 2).
+    rename = _renaming(prefix, removal.kept, n_layers)
+    # Weights of the layers that the checkpoint keeps in a list of their own.
     cut_too |= any(
         not ENCODERS.search(other) and other != prefix and len(layers) >= n_layers
         for other, layers in _lists(places).items()
@@ -82,8 +82,9 @@ def write(source: Source, removed: Collection[int], target: Path, file_bytes: in
         for file in source.directory.glob(pattern):
             if file.is_file() and file.name not in NOT_COPIED and not file.name.endswith(".index.json"):
                 shutil.copy(file, target / file.name)
-    _write_config(source, kept, target)
+    _write_config(source, removal.kept, target)
     if cut_too:
+        hub.with_weights(source.path, source.revision, set(places.values()))
         _write_from_memory(source, removed, target, file_bytes)
     else:
         wanted = {name: file for name, file in places.items() if rename(name)}
@@ -186,8 +187,7 @@ def _meaning(fields: dict[str, Any]) -> Any:
 
 
 def _write_from_memory(source: Source, removed: Collection[int], target: Path, file_bytes: int) -> None:
-    """For models with weights outside the layers that go with them (Gemma 3n and 4, Inkling 2)."""
-    hub.with_weights(source.path, source.revision, set(hub.weight_places(source.path, source.revision).values()))
+    """For models with weights outside the layers that go with them; all files are there."""
     try:
         model = source.auto_class.from_pretrained(
             source.directory, dtype="auto", use_safetensors=True, trust_remote_code=source.trusted

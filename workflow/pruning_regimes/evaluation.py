@@ -176,7 +176,7 @@ class _Grid:
         """One batch with all of some variants: rows of the predictions table, by variant and then by question."""
         try:
             replies = self._replies(variants, texts, images)
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        except (MemoryError, RuntimeError) as error:
             if len(texts) > 1 or not is_out_of_memory(error):
                 raise
             reply = _failure("It does not fit into memory by itself.")

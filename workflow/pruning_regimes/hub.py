@@ -34,10 +34,13 @@ def directory(path: str, revision: str, code: bool = False) -> Path:
 
     Raises: ModelError if there is no such model, or it cannot be reached.
     """
-    local = Path(path).expanduser()
-    if local.is_dir():
-        return local
-    return _snapshot(path, revision, (*DESCRIPTION, *(CODE if code else ())))
+    return local(path) or _snapshot(path, revision, (*DESCRIPTION, *(CODE if code else ())))
+
+
+def local(path: str) -> Path | None:
+    """A model's own directory; None for a hub model."""
+    found = Path(path).expanduser()
+    return found if found.is_dir() else None
 
 
 def weight_places(path: str, revision: str) -> dict[str, str]:
@@ -70,9 +73,7 @@ def with_weights(path: str, revision: str, files: Collection[str]) -> Path:
     for file in files:
         if Path(file).name != file:
             raise ModelError(f"Model '{path}': {INDEX} names '{file}', which is no file of its own directory.")
-    found = directory(path, revision)
-    if not Path(path).expanduser().is_dir():
-        found = _snapshot(path, revision, (*DESCRIPTION, *files))
+    found = local(path) or _snapshot(path, revision, (*DESCRIPTION, *files))
     for file in files:
         if not (found / file).is_file():
             raise ModelError(_lacking(path, found, file))
@@ -164,7 +165,7 @@ def _lacking(path: str, found: Path, file: str) -> str:
     if file != WEIGHTS:
         return f"Model '{path}' lacks '{file}', a file of weights that its {INDEX} names."
     names = [child.name for child in found.iterdir()]
-    if not Path(path).expanduser().is_dir():
+    if local(path) is None:
         from huggingface_hub import list_repo_files
 
         try:

@@ -9,7 +9,6 @@ import sys
 from collections.abc import Collection, Mapping
 from functools import cached_property
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -64,7 +63,7 @@ class Source:
         self.decoder_path: str | None = entry.get("decoder_path")
         self.trusted: bool = entry.get("trust_remote_code", False)
         self.directory = hub.directory(self.path, self.revision, self.trusted)
-        if not Path(self.path).expanduser().is_dir():
+        if hub.local(self.path) is None:
             self.revision = self.directory.name  # the commit that a branch or tag stands for now
         self._check_code()
         try:
