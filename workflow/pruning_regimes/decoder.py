@@ -98,6 +98,7 @@ class Removal:
     Attributes:
         kept: numbers of the layers that remain, ascending.
         settings: kept layer -> what is set within it, such as its number in the cache: (attribute, value).
+        beside: what changes in the model's own config, the configs of its parts left out.
     """
 
     def __init__(self, model: PreTrainedModel, removed: Iterable[int], path: str | None = None) -> None:
@@ -120,6 +121,12 @@ class Removal:
             raise ModelError(
                 f"{type(model).__name__}: layers {gone} cannot be removed: without them, {error}."
             ) from error
+        own = vars(model.config)
+        self.beside = {
+            name: value
+            for name, value in vars(smaller).items()
+            if not isinstance(value, PretrainedConfig) and value != own.get(name)
+        }
         inside = {module: layer for layer in self.kept for module in self._decoder.layers[layer].modules()}
         self.settings: dict[int, list[tuple[str, Any]]] = {layer: [] for layer in self.kept}
         for module, attribute, value in self._changes:

@@ -11,6 +11,7 @@ What encodes images runs once per batch, in the same way. Everything else is the
 from __future__ import annotations
 
 import copy
+import functools
 import logging
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -29,6 +30,8 @@ from pruning_regimes.decoder import ENCODERS, Removal, find_decoder
 BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 # These replace their tensors when they grow and never write into them.
 APPENDING = (DynamicLayer, DynamicSlidingWindowLayer)
+# How models of transformers name what encodes something besides text.
+FEATURES = ("get_image_features", "get_video_features", "get_audio_features")
 
 
 def depth_first(layer_sets: Iterable[Sequence[int]]) -> list[int]:
@@ -72,10 +75,11 @@ class Replay:
         self._model, self._decoder = model, find_decoder(model, path)
         self._numbers = {layer: number for number, layer in enumerate(self._decoder.layers)}
         self._encoders = _encoders(model, self._decoder.path)
-        self._encoded: dict[nn.Module, _Call] = {}
+        self._encoded: dict[tuple[nn.Module, str], _Call] = {}
         self._calls: list[_Call] = []
         self._kept: list[int] = []
         self._settings: dict[int, list[tuple[str, Any]]] = {}
+        self._beside = ""
         self._store = 0
         self._waiting: set[int] = set()
         self._replaying = False
@@ -88,8 +92,8 @@ class Replay:
         with ExitStack() as stack:
             for layer in self._numbers:
                 stack.enter_context(_replaced(layer, self._layer(layer)))
-            for encoder in self._encoders:
-                stack.enter_context(_replaced(encoder, self._encoder(encoder)))
+            for owner, method in self._encoders:
+                stack.enter_context(_replaced(owner, self._encoder(owner, method), method))
             stack.callback(self._forget)
             yield
 
@@ -100,7 +104,7 @@ class Replay:
             following: the variant after it, None if it is the last: what these two share is stored.
         """
         del self._calls[len(commonprefix([self._kept, removal.kept])) :]
-        self._kept, self._settings = removal.kept, removal.settings
+        self._kept, self._settings, self._beside = removal.kept, removal.settings, str(removal.beside)
         self._store = len(commonprefix([self._kept, following.kept])) if following is not None else 0
         # The first call of each layer is the prefill.
         self._waiting = set(self._kept)
@@ -160,49 +164,56 @@ class Replay:
         self._calls.clear()
         logging.info("%s: every variant computes all its layers, since %s", type(self._model).__name__, reason)
 
-    def _encoder(self, encoder: nn.Module) -> Any:
-        forward = encoder.forward
+    def _encoder(self, owner: nn.Module, method: str) -> Any:
+        encode, key = getattr(owner, method), (owner, method)
 
+        @functools.wraps(encode)  # generate() looks at the signature
         def run(*args: Any, **kwargs: Any) -> Any:
-            given = _leaves(args, kwargs)
-            call = self._encoded.get(encoder)
+            # The methods belong to modules whose config the removal may change.
+            given = [self._beside if method in FEATURES else "", *_leaves(args, kwargs)]
+            call = self._encoded.get(key)
             if call is None or not _same(call.given, given):
-                returned = forward(*args, **kwargs)
-                self._encoded[encoder] = _Call(given, _cloned(returned))
+                returned = encode(*args, **kwargs)
+                self._encoded[key] = _Call(given, _cloned(returned))
                 return returned
             return _cloned(call.returned)
 
         return run
 
 
-def _encoders(model: PreTrainedModel, path: str) -> list[nn.Module]:
-    """The largest modules that take no part in decoding: beside the decoder and what it is in, but for the head."""
+def _encoders(model: PreTrainedModel, path: str) -> list[tuple[nn.Module, str]]:
+    """What takes no part in decoding: modules and their methods.
+
+    The largest modules beside the decoder and what it is in, but for the head; and the methods that use these to encode
+    images, videos or sounds, since what they do around them can take as long.
+    """
     found = []
     for name, module in model.named_modules():
         if not path.startswith(f"{name}.") and name:
             continue
+        found += [(module, method) for method in FEATURES if hasattr(module, method)]
         inner = name == path.rpartition(".")[0]
         for child_name, child in module.named_children():
             place = f"{name}.{child_name}".lstrip(".")
             contains = path == place or path.startswith(f"{place}.")
             encodes = not inner or ENCODERS.search(child_name)
             if encodes and not contains and child is not model.get_output_embeddings():
-                found.append(child)
+                found.append((child, "forward"))
     return found
 
 
 @contextmanager
-def _replaced(module: nn.Module, forward: Any) -> Iterator[None]:
-    """Let a module run another function; hooks and attributes stay."""
-    before = vars(module).get("forward")
-    module.forward = forward
+def _replaced(module: nn.Module, function: Any, method: str = "forward") -> Iterator[None]:
+    """Let a module run another function in place of a method; hooks and attributes stay."""
+    before = vars(module).get(method)
+    setattr(module, method, function)
     try:
         yield
     finally:
         if before is None:
-            del module.forward
+            delattr(module, method)
         else:
-            module.forward = before
+            setattr(module, method, before)
 
 
 def _replay(call: _Call, cache: Cache | None, slot: int, kwargs: Mapping[str, Any]) -> Any:
