@@ -8,7 +8,10 @@ from snakemake.utils import min_version
 min_version("9.25")
 
 
-configfile: "config/config.yaml"
+# A config that the user names replaces the default study.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
 
 
 pathvars:
@@ -33,4 +36,5 @@ rule all:
     input:
         collect("<results>/figures/{figure}.{format}", figure=config["figures"], format=["png", "pdf"]),
         "<results>/tables/summary.md",
+        "<results>/tables/metrics.csv",
     localrule: True

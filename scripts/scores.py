@@ -1,18 +1,56 @@
 """Score a model's stored answers to a benchmark."""
 
+from functools import partial
+
 import polars as pl
 
-from pruning_regimes import scoring, tables
+from pruning_regimes import judge, scoring, tables
+from pruning_regimes.benchmarks import registry
 from pruning_regimes.jobs import job
+from pruning_regimes.scoring import aggregates
 
 
-def main(benchmark: str, predictions: list[str], output: str) -> None:
-    """Read the predictions of every budget and write the scores table."""
+def main(
+    benchmark: str,
+    predictions: list[str],
+    variants: str,
+    judgements: str | None,
+    known: str,
+    mode: str,
+    seed: int,
+    output: str,
+    metrics: str,
+) -> None:
+    """Read the predictions of every budget; write the scores and the metrics table.
+
+    `known`: the benchmark's name if it is a public one, else empty.
+    """
     questions = tables.read(benchmark, "benchmark")
     answers = pl.concat([tables.read(path, "predictions") for path in predictions])
-    tables.write(scoring.score(questions, answers), "scores", output, {"questions": len(questions)})
+    score = partial(scoring.score, mode=mode)
+    scores = score(questions, answers)
+    if judgements is not None:
+        scores = judge.apply(scores, tables.read(judgements, "judgements"))
+    made_from = {"questions": len(questions), "scoring": mode, "judged": judgements is not None, "seed": seed}
+    tables.write(scores, "scores", output, made_from)
+    chosen = tables.read(variants, "variants")
+    dense = answers.filter(pl.col("variant_id") == chosen.filter(pl.col("criterion") == tables.DENSE)["variant_id"][0])
+    names = registry.entry(known)["metrics"] if known else []
+    found = aggregates.metrics(questions, scores, names)
+    baselines = aggregates.baselines(questions, dense, score, seed)
+    tables.write(pl.concat([found, baselines]), "metrics", metrics, made_from)
 
 
 if "snakemake" in globals():
     with job(snakemake.log[0]):
-        main(snakemake.input.benchmark, snakemake.input.predictions, snakemake.output[0])
+        main(
+            snakemake.input.benchmark,
+            snakemake.input.predictions,
+            snakemake.input.variants,
+            snakemake.input.get("judgements"),
+            snakemake.params.known,
+            snakemake.params.mode,
+            snakemake.params.seed,
+            snakemake.output.scores,
+            snakemake.output.metrics,
+        )

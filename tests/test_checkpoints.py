@@ -235,7 +235,7 @@ def test_the_licence_and_the_measured_retention_are_in_the_card(tmp_path: Path) 
     arguments = request(directory, tmp_path)
     table = tables.read(arguments["variants_file"], "variants")
     dense, pruned = table["variant_id"]
-    base = {"category": "c", "chance": 0.0, "extracted": "a", "error": None}
+    base = {"category": "c", "chance": 0.0, "extracted": "a", "method": "whole", "error": None}
     rows = [
         {**base, "variant_id": variant, "sample_id": f"q{number}", "score": float(number < right)}
         for variant, right in ((dense, 8), (pruned, 5), ("of other layers", 1))

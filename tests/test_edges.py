@@ -54,7 +54,15 @@ def test_benchmarks_are_resampled_independently() -> None:
 
 def test_a_reader_of_the_old_table_keeps_it_while_a_new_one_is_written(tmp_path: Path) -> None:
     path = tmp_path / "scores.parquet"
-    row = {"variant_id": "v", "sample_id": "s", "category": "c", "chance": 0.5, "extracted": None, "error": None}
+    row = {
+        "variant_id": "v",
+        "sample_id": "s",
+        "category": "c",
+        "chance": 0.5,
+        "extracted": None,
+        "method": "unparsed",
+        "error": None,
+    }
     row["score"] = 1.0
     tables.write([row], "scores", path, {})
     before = path.read_bytes()

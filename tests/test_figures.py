@@ -105,6 +105,7 @@ def retention(undefined: tuple[str, str] | None = None) -> pl.DataFrame:
                                 "n_replicates": 1,
                                 "n_questions": 10,
                                 "n_failed": 0,
+                                "unparsed_rate": 0.0,
                                 "chance": 0.25,
                                 "dense_accuracy": 0.75,
                                 "accuracy": 0.5,

@@ -17,6 +17,7 @@ ROWS = [
         "category": "c",
         "chance": 0.5,
         "extracted": None,
+        "method": "unparsed",
         "score": 1.0,
         "error": None,
     }

@@ -15,11 +15,12 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from pruning_regimes import hub, tables
-from pruning_regimes.errors import ConfigError, DataError, nearest
+from pruning_regimes import hub
+from pruning_regimes.config_sources import check_sources
+from pruning_regimes.errors import ConfigError, nearest
 from pruning_regimes.layer_config import receivers
+from pruning_regimes.paths import expanded, neighbour
 
-DEMO_BENCHMARKS = ("counting", "arithmetic", "chart", "attributes", "relations", "reading")
 # Parameters of each kind of criterion with their defaults; None if it has none.
 CRITERION_PARAMETERS: dict[str, dict[str, Any]] = {
     "domain": {"weights": None, "token_group": "all"},
@@ -45,7 +46,9 @@ def complete(config: dict[str, Any]) -> None:
         raise ConfigError(_sentence(errors[0]))
     _check_criteria(config)
     _fill(config, schema, schema)
-    _check_sources(config)
+    check_sources(config)
+    for key, entry in config["models"].items():
+        _check_model(f"models.{key}", entry)
     _check_budgets(config)
 
 
@@ -209,6 +212,8 @@ def _sentence(error: ValidationError) -> str:
         if value in TAKEN:
             return f"{at}the key '{value}' is taken by {TAKEN[value]}; choose another name."
         return f"{at}the key '{value}' may hold only letters, digits, '_' and '-', and starts with a letter or digit."
+    if error.validator == "pattern" and where.endswith("url"):
+        return f"{at}'{value}' is no address; expected one that begins with http:// or https://."
     if error.validator == "pattern":
         return f"{at}'{value}' may hold only letters, digits, '_' and '-', and starts with a letter or digit."
     if error.validator == "uniqueItems":
@@ -231,46 +236,9 @@ def _article(kind: str) -> str:
     return names.get(kind, f"a {kind}")
 
 
-def _check_sources(config: Mapping[str, Any]) -> None:
-    for section, table in (("domains", "calibration"), ("benchmarks", "benchmark")):
-        for key, entry in config[section].items():
-            name = f"{section}.{key}"
-            if entry["source"] == "table":
-                _check_table(name, entry, table)
-            elif "path" in entry:
-                raise ConfigError(f"{name}.path: source 'demo' takes no path; leave it out or set source: table.")
-    for key, entry in config["domains"].items():
-        if entry["source"] == "demo" and "benchmarks" not in entry:
-            raise ConfigError(f"domains.{key}: the key 'benchmarks' is missing; source 'demo' needs task families.")
-    for key, entry in config["benchmarks"].items():
-        if entry["source"] == "demo" and key not in DEMO_BENCHMARKS:
-            raise ConfigError(f"benchmarks.{key}: unknown demo benchmark; {nearest(key, DEMO_BENCHMARKS)}")
-    for key, entry in config["models"].items():
-        _check_model(f"models.{key}", entry)
-
-
-def _check_table(name: str, entry: dict[str, Any], table: str) -> None:
-    if "benchmarks" in entry:
-        raise ConfigError(f"{name}.benchmarks: source 'table' takes no task families; leave them out.")
-    if "path" not in entry:
-        raise ConfigError(f"{name}: the key 'path' is missing; source 'table' needs a Parquet file.")
-    path = _expanded(f"{name}.path", entry["path"])
-    if not path.is_file():
-        raise ConfigError(f"{name}.path: there is no file '{entry['path']}'; {_neighbour(path)}")
-    try:
-        n_rows = tables.n_rows(path, table)
-    except DataError as error:
-        raise ConfigError(f"{name}.path: {error}") from error
-    if n_rows < entry["samples"]:
-        raise ConfigError(
-            f"{name}.samples: {entry['samples']} samples are asked for, but {entry['path']} holds {n_rows}; "
-            f"ask for at most {n_rows}."
-        )
-
-
 def _check_model(name: str, entry: Mapping[str, Any]) -> None:
     stated = entry["path"]
-    path = _expanded(f"{name}.path", stated)
+    path = expanded(f"{name}.path", stated)
     if not path.exists() and is_hub_id(stated):
         if entry["trust_remote_code"] and not COMMIT.fullmatch(entry["revision"]):
             raise ConfigError(
@@ -278,14 +246,7 @@ def _check_model(name: str, entry: Mapping[str, Any]) -> None:
                 "commit whose code you read."
             )
     elif not (path / "config.json").is_file():
-        raise ConfigError(f"{name}.path: '{stated}' is no model directory (it has no config.json); {_neighbour(path)}")
-
-
-def _expanded(name: str, path: str) -> Path:
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise ConfigError(f"{name}: '{path}' names a user that this machine does not know.") from error
+        raise ConfigError(f"{name}.path: '{stated}' is no model directory (it has no config.json); {neighbour(path)}")
 
 
 def _check_criteria(config: Mapping[str, Any]) -> None:
@@ -329,13 +290,3 @@ def _check_budgets(config: Mapping[str, Any]) -> None:
             except (TypeError, ValueError, AttributeError) as error:
                 raise ConfigError(f"models.{key}.path: {entry['path']}/config.json is damaged: {error}.") from error
             check_depth(key, depth, budgets, kept)
-
-
-def _neighbour(path: Path) -> str:
-    """The closest existing sibling of a path that is not there, as the end of a sentence."""
-    parent = path.parent
-    while not parent.is_dir():
-        parent = parent.parent
-    siblings = sorted(str(parent / child.name) for child in parent.iterdir() if not child.name.startswith("."))
-    siblings = [sibling for sibling in siblings if sibling != str(path)]
-    return nearest(path, siblings) if siblings else f"'{parent}' holds nothing else."

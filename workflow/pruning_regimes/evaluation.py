@@ -23,7 +23,7 @@ from pruning_regimes.decoder import Removal
 from pruning_regimes.errors import DataError, ModelError
 from pruning_regimes.models import Loaded
 from pruning_regimes.progress import Progress
-from pruning_regimes.prompts import decode, inputs, lengths, prompt_digest, prompts
+from pruning_regimes.prompts import decode, inputs, lengths, prompt_digest, prompts, shown_images
 from pruning_regimes.replay import Replay, depth_first
 
 # Raise by one when a change of the code alters answers: stored answers of another protocol are computed anew.
@@ -112,7 +112,7 @@ def answer_all(
     Raises: DataError if a question holds the model's image token, or more than 5% of the samples fail; ModelError if a
         variant is no such model.
     """
-    images, texts = questions["images"].to_list(), prompts(loaded, questions)
+    images, texts = shown_images(questions), prompts(loaded, questions)
     computed_by = f"dtype={loaded.dtype} attention={loaded.attention}"
     settings = f"\nprotocol={PROTOCOL} {computed_by} max_new_tokens={max_new_tokens}"
     digests = [prompt_digest(text + settings, encoded) for text, encoded in zip(texts, images, strict=True)]

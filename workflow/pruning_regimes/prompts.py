@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import sys
 from collections.abc import Sequence
 
@@ -16,8 +17,32 @@ from transformers import BatchFeature, PreTrainedModel, ProcessorMixin
 from pruning_regimes.errors import DataError, ModelError
 from pruning_regimes.models import Loaded
 
+# Where an image stands within a question, counted from one.
+PLACE = re.compile(r"<image (\d{1,3})>")
 # Pixels a side that most models make one token of.
 SQUARE = 28
+
+
+def content(question: str, n_images: int) -> tuple[list[dict[str, str]], list[int]]:
+    """A user turn in parts, and which of the sample's images each image part is.
+
+    `<image k>` in the question is where image k stands; the first mention counts, later ones stay words. Images that
+    are not mentioned come before the text.
+
+    Returns: the parts as a chat template takes them, and 0-based image numbers in the order of the image parts.
+    """
+    parts, order, begin = [], [], 0
+    for match in PLACE.finditer(question):
+        number = int(match[1]) - 1
+        if 0 <= number < n_images and number not in order:
+            parts.append({"type": "text", "text": question[begin : match.start()].strip()})
+            parts.append({"type": "image"})
+            order.append(number)
+            begin = match.end()
+    parts.append({"type": "text", "text": question[begin:].strip() if order else question})
+    first = [number for number in range(n_images) if number not in order]
+    parts = [{"type": "image"}] * len(first) + [part for part in parts if part.get("text") != ""]
+    return parts, first + order
 
 
 def prompt(loaded: Loaded, question: str, n_images: int) -> str:
@@ -25,7 +50,7 @@ def prompt(loaded: Loaded, question: str, n_images: int) -> str:
 
     Raises: ModelError if the chat template fails, or is made for text alone.
     """
-    parts = [{"type": "image"}] * n_images + [{"type": "text", "text": question}]
+    parts, _ = content(question, n_images)
     turns = [{"role": "user", "content": parts if loaded.takes_images else question}]
     try:
         text = loaded.processor.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
@@ -39,7 +64,7 @@ def prompt(loaded: Loaded, question: str, n_images: int) -> str:
 
 
 def prompts(loaded: Loaded, samples: pl.DataFrame) -> list[str]:
-    """The prompts of a calibration or benchmark table.
+    """The prompts of a calibration or benchmark table; their images are those of `shown_images`.
 
     Raises: DataError if a question holds the token that the processor replaces by an image, or has an image that the
         model cannot take.
@@ -58,6 +83,14 @@ def prompts(loaded: Loaded, samples: pl.DataFrame) -> list[str]:
             )
         texts.append(prompt(loaded, question, len(images)))
     return texts
+
+
+def shown_images(samples: pl.DataFrame) -> list[list[bytes]]:
+    """The encoded images of a calibration or benchmark table, each sample's in the order in which its prompt has them."""
+    return [
+        [images[number] for number in content(question, len(images))[1]]
+        for question, images in samples.select("question", "images").iter_rows()
+    ]
 
 
 def prompt_digest(text: str, images: Sequence[bytes]) -> str:

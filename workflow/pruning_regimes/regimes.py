@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from pruning_regimes.errors import DataError
+from pruning_regimes.scoring.verdict import UNPARSED
 from pruning_regimes.tables import DENSE, frame
 
 
@@ -29,6 +30,7 @@ class Scored:
         rows: variant_id -> row.
         chance: expected score of a blind guess, the mean over questions.
         failed: variant_id -> questions with an error instead of an answer, which score 0.
+        unparsed: variant_id -> share of questions whose answer could not be read, which score 0 too.
     """
 
     group: str
@@ -36,6 +38,7 @@ class Scored:
     rows: Mapping[str, int]
     chance: float
     failed: Mapping[str, int]
+    unparsed: Mapping[str, float]
 
 
 def scored(group: str, table: pl.DataFrame) -> Scored:
@@ -55,8 +58,11 @@ def scored(group: str, table: pl.DataFrame) -> Scored:
             f"Scores of variant {variant} lack questions that other variants answered; run its predictions."
         )
     chance = table.unique("sample_id")["chance"].mean()
-    failed = dict(table.group_by("variant_id").agg(pl.col("error").count()).rows())
-    return Scored(group, values, {v: i for i, v in enumerate(wide["variant_id"])}, float(chance), failed)
+    rows = {variant: row for row, variant in enumerate(wide["variant_id"])}
+    by_variant = table.group_by("variant_id")
+    failed = dict(by_variant.agg(pl.col("error").count()).rows())
+    unparsed = dict(by_variant.agg((pl.col("method") == UNPARSED).mean()).rows())
+    return Scored(group, values, rows, float(chance), failed, unparsed)
 
 
 def resampled_accuracies(scores: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
@@ -78,12 +84,14 @@ class Measured:
 
     Attributes:
         n_failed: questions with an error instead of an answer, of the replicate that has the most.
+        unparsed_rate: share of questions whose answer could not be read, the mean over replicates.
         accuracies, retentions: [R] bootstrap draws; retention and its draws are None where it is undefined; a
             draw alone may be NaN.
     """
 
     n_questions: int
     n_failed: int
+    unparsed_rate: float
     chance: float
     dense_accuracy: float
     accuracy: float
@@ -99,6 +107,7 @@ class Measured:
         return {
             "n_questions": self.n_questions,
             "n_failed": self.n_failed,
+            "unparsed_rate": self.unparsed_rate,
             "chance": self.chance,
             "dense_accuracy": self.dense_accuracy,
             "accuracy": self.accuracy,
@@ -137,8 +146,9 @@ def measure(benchmark: Scored, draws: np.ndarray, variants: Sequence[str], dense
         above = np.where(dense_accuracies > benchmark.chance, dense_accuracies - benchmark.chance, np.nan)
         retentions = (accuracies - benchmark.chance) / above
     n_failed = max(benchmark.failed[variant] for variant in variants)
+    unparsed = float(np.mean([benchmark.unparsed[variant] for variant in variants]))
     return Measured(
-        n_questions, n_failed, benchmark.chance, dense_accuracy, accuracy, accuracies, retention, retentions
+        n_questions, n_failed, unparsed, benchmark.chance, dense_accuracy, accuracy, accuracies, retention, retentions
     )
 
 
@@ -148,6 +158,7 @@ def mean(members: Sequence[Measured]) -> Measured:
     return Measured(
         n_questions=sum(member.n_questions for member in members),
         n_failed=sum(member.n_failed for member in members),
+        unparsed_rate=float(np.mean([member.unparsed_rate for member in members])),
         chance=float(np.mean([member.chance for member in members])),
         dense_accuracy=float(np.mean([member.dense_accuracy for member in members])),
         accuracy=float(np.mean([member.accuracy for member in members])),

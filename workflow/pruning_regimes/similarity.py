@@ -28,7 +28,7 @@ from pruning_regimes.decoder import find_decoder
 from pruning_regimes.errors import DataError, ModelError
 from pruning_regimes.models import Loaded
 from pruning_regimes.progress import Progress
-from pruning_regimes.prompts import decode, image_token_id, inputs, lengths, prompts
+from pruning_regimes.prompts import decode, image_token_id, inputs, lengths, prompts, shown_images
 from pruning_regimes.tables import TOKEN_GROUPS, frame
 
 METRICS = ("cosine", "relative_update", "angular_distance")
@@ -252,7 +252,7 @@ def measure(loaded: Loaded, samples: pl.DataFrame, batch_size: int) -> Measured:
     Raises: DataError if a sample's image cannot be decoded, its question holds the model's image token, or it does not
         fit into memory by itself; ModelError as `observe`.
     """
-    names, encoded = samples["sample_id"], samples["images"].to_list()
+    names, encoded = samples["sample_id"], shown_images(samples)
     texts = prompts(loaded, samples)
     layers, image_token = find_decoder(loaded.model, loaded.decoder_path).layers, image_token_id(loaded.model)
 

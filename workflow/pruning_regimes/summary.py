@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 import polars as pl
 
 from pruning_regimes.tables import DENSE, replacing
+
+METRIC_COLUMNS = ("criterion", "replicate", "budget", "n_removed", "variant_id", "metric", "value", "n")
 
 
 def write_csv(table: pl.DataFrame, path: str | os.PathLike[str]) -> None:
@@ -19,6 +22,21 @@ def write_text(text: str, path: str | os.PathLike[str]) -> None:
     """Write a text file, atomically."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def metrics(variants: Mapping[str, pl.DataFrame], measured: Mapping[tuple[str, str], pl.DataFrame]) -> pl.DataFrame:
+    """The benchmarks' own metrics of every criterion and budget, and of the baselines (criterion and budget null).
+
+    Args:
+        variants: model -> variants table.
+        measured: (model, benchmark) -> metrics table.
+    """
+    parts = []
+    for (model, benchmark), table in measured.items():
+        cells = variants[model].select("criterion", "replicate", "budget", "n_removed", "variant_id")
+        found = table.join(cells, on="variant_id", how="left", maintain_order="left_right")
+        parts.append(found.select(pl.lit(model).alias("model"), pl.lit(benchmark).alias("benchmark"), *METRIC_COLUMNS))
+    return pl.concat(parts)
 
 
 def markdown(retention: pl.DataFrame) -> str:
@@ -40,11 +58,12 @@ def markdown(retention: pl.DataFrame) -> str:
 
 def _dense(rows: pl.DataFrame) -> list[str]:
     dense = rows.filter(pl.col("criterion") == DENSE)
-    lines = ["| group | benchmark | questions | chance | dense accuracy |", "|---|---|---:|---:|---:|"]
+    lines = ["| group | benchmark | questions | chance | dense accuracy | unparsed |", "|---|---|---:|---:|---:|---:|"]
     for row in dense.iter_rows(named=True):
         name = row["benchmark"] or "**mean**"
         limits = f"{row['accuracy']:.3f} [{row['accuracy_low']:.3f}, {row['accuracy_high']:.3f}]"
-        lines.append(f"| {row['group']} | {name} | {row['n_questions']} | {row['chance']:.3f} | {limits} |")
+        shares = f"{row['chance']:.3f} | {limits} | {row['unparsed_rate']:.1%}"
+        lines.append(f"| {row['group']} | {name} | {row['n_questions']} | {shares} |")
     return lines
 
 

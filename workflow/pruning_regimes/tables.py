@@ -95,7 +95,9 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "kept": pl.List(pl.Int32),
         "variant_id": pl.String,
     },
-    # A benchmark question. chance: expected score of a blind guess. choices: null for open answers.
+    # A benchmark question. question: what the model is asked, with `<image 1>` where an image stands within the text
+    # (others come first). chance: expected score of a blind guess. choices: null for open answers. metadata: JSON
+    # object; `question` is the question without what the prompt adds.
     "benchmark": {
         "sample_id": pl.String,
         "question": pl.String,
@@ -116,13 +118,32 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "finish_reason": pl.String,
         "error": pl.String,
     },
+    # method: how the answer was extracted from the response; "unparsed" if it could not be, "error" without a response.
     "scores": {
         "variant_id": pl.String,
         "sample_id": pl.String,
         "category": pl.String,
         "chance": pl.Float64,
         "extracted": pl.String,
+        "method": pl.String,
         "score": pl.Float64,
+        "error": pl.String,
+    },
+    # A benchmark's own metrics, and what is needed to trust them: variant x metric. n: rows or groups it is over.
+    "metrics": {
+        "variant_id": pl.String,
+        "metric": pl.String,
+        "value": pl.Float64,
+        "n": pl.Int32,
+    },
+    # What a judge said of answers that the rules could not read; reply: its own words.
+    "judgements": {
+        "variant_id": pl.String,
+        "sample_id": pl.String,
+        "judge": pl.String,
+        "prompt_digest": pl.String,
+        "reply": pl.String,
+        "correct": pl.Boolean,
         "error": pl.String,
     },
     # One row per benchmark, and one per group (benchmark null): the mean over its benchmarks.
@@ -137,6 +158,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "n_replicates": pl.Int32,
         "n_questions": pl.Int32,
         "n_failed": pl.Int32,
+        "unparsed_rate": pl.Float64,
         "chance": pl.Float64,
         "dense_accuracy": pl.Float64,
         "accuracy": pl.Float64,
@@ -163,6 +185,7 @@ NULLABLE = {
     "benchmark": {"choices", "metadata"},
     "predictions": {"error"},
     "scores": {"extracted", "error"},
+    "judgements": {"correct", "error"},
     "retention": {"benchmark", "retention", "retention_low", "retention_high"},
 }
 

@@ -25,7 +25,7 @@ from safetensors.torch import load_file, save_file
 from pruning_regimes import models, tables
 from pruning_regimes.decoder import pruned
 from pruning_regimes.errors import ModelError, StudyError
-from pruning_regimes.prompts import decode, inputs, prompts
+from pruning_regimes.prompts import decode, inputs, prompts, shown_images
 
 SAMPLES_PER_DOMAIN = 4
 ANSWER_TOKENS = 8
@@ -121,9 +121,7 @@ def answer(loaded: models.Loaded, removed: Sequence[int], samples: pl.DataFrame,
     """
     last, answers = {}, []
     with pruned(loaded.model, removed, loaded.decoder_path):
-        for number, (text, images) in enumerate(
-            zip(prompts(loaded, samples), samples["images"].to_list(), strict=True)
-        ):
+        for number, (text, images) in enumerate(zip(prompts(loaded, samples), shown_images(samples), strict=True)):
             batch = inputs(loaded, [text], [decode(images)])
             logits = loaded.model(**batch, use_cache=False).logits
             tokens = loaded.model.generate(**batch, max_new_tokens=ANSWER_TOKENS)

@@ -4,7 +4,9 @@ import hashlib
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 
+from pruning_regimes import estimates
 from pruning_regimes.config import budget_name, complete, refuse_repeated_keys
 from pruning_regimes.errors import StudyError
 from pruning_regimes.variants import MODEL_FILES
@@ -15,6 +17,10 @@ try:
     complete(config)
 except StudyError as error:
     raise WorkflowError(str(error))
+
+if workflow.is_main_process:
+    for line in estimates.lines(config):
+        logger.info(line)
 
 MODELS = list(config["models"])
 DOMAINS = list(config["domains"])
@@ -53,26 +59,43 @@ def protected_layers(wildcards):
     return " ".join(map(str, config["models"][wildcards.model].get("protected", [])))
 
 
-def source_table(section):
-    """Input function: the user's own table of a domain or benchmark; none for generated data."""
+def source_file(section):
+    """Input function: the user's own file of a domain or benchmark; none for generated or public data."""
 
     def path(wildcards):
-        return config[section][wildcards[0]].get("path", [])
+        entry = config[section][wildcards[0]]
+        return entry["path"] if entry["source"] in ("custom", "table") else []
 
     return path
 
 
 def benchmark_source(wildcards):
-    """What decides a benchmark's questions: not its group, nor how long an answer may be."""
+    """What decides a benchmark's questions: not its group, how long an answer may be, or how it is scored."""
     entry = config["benchmarks"][wildcards.benchmark]
-    return {key: entry[key] for key in ("source", "path", "samples") if key in entry}
+    return {key: value for key, value in entry.items() if key not in ("group", "max_new_tokens", "scoring")}
+
+
+def known_benchmark(wildcards):
+    """The name under which a benchmark is known, which decides its own metrics; none for the user's own."""
+    return config["benchmarks"][wildcards.benchmark].get("benchmark", "")
+
+
+def judgements(wildcards):
+    """Input function: what the judge said of a benchmark's answers, if there is a judge."""
+    return "<results>/judgements/{model}/{benchmark}.parquet" if "judge" in config else []
 
 
 def package(*modules):
     """Hash of the package modules that a rule's results depend on: Snakemake does not see what a script imports.
 
     A parameter, not an input: it stays the same when a clone is moved or its files are touched.
+
+    Args:
+        modules: names of modules, or of packages, all modules of which count.
     """
-    folder = Path(workflow.basedir, "workflow", "pruning_regimes")
-    sources = b"".join((folder / f"{module}.py").read_bytes() for module in modules)
-    return hashlib.sha256(sources).hexdigest()[:12]
+    folder, digest = Path(workflow.basedir, "workflow", "pruning_regimes"), hashlib.sha256()
+    for module in modules:
+        single = folder / f"{module}.py"
+        for file in [single] if single.is_file() else sorted((folder / module).rglob("*.py")):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]

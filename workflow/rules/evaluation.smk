@@ -6,7 +6,7 @@ In: the config's benchmarks, results/models/, results/variants/. Out: results/be
 
 rule benchmark:
     input:
-        source_table("benchmarks"),
+        source_file("benchmarks"),
     output:
         "<results>/benchmarks/{benchmark}.parquet",
     log:
@@ -20,6 +20,25 @@ rule benchmark:
         "../../scripts/benchmark.py"
 
 
+rule contamination:
+    input:
+        calibrations=collect("<results>/calibration/{domain}.parquet", domain=DOMAINS),
+        benchmarks=collect("<results>/benchmarks/{benchmark}.parquet", benchmark=BENCHMARKS),
+    output:
+        "<results>/tables/contamination.csv",
+    log:
+        "<logs>/tables/contamination.log",
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        domains=DOMAINS,
+        benchmarks=BENCHMARKS,
+        policy=config["contamination"],
+        package=package("contamination"),
+    script:
+        "../../scripts/contamination.py"
+
+
 for number, budgets in enumerate(BUDGET_GROUPS):
 
     rule:
@@ -29,6 +48,8 @@ for number, budgets in enumerate(BUDGET_GROUPS):
             benchmark="<results>/benchmarks/{benchmark}.parquet",
             variants="<results>/variants/{model}.parquet",
             decoder="<results>/models/{model}.parquet",
+            # Looked at before anything is evaluated; a later look changes no answer.
+            contamination=ancient("<results>/tables/contamination.csv"),
         output:
             # Answers that are there are kept; the job computes the missing ones.
             [update(f"<results>/predictions/{{model}}/{{benchmark}}/{budget}.parquet") for budget in budgets],
@@ -50,17 +71,48 @@ for number, budgets in enumerate(BUDGET_GROUPS):
             "../../scripts/predictions.py"
 
 
-rule scores:
+rule judgements:
     input:
         benchmark="<results>/benchmarks/{benchmark}.parquet",
         predictions=collect("<results>/predictions/{{model}}/{{benchmark}}/{budget}.parquet", budget=ANSWERED),
     output:
-        "<results>/scores/{model}/{benchmark}.parquet",
+        # What was judged is kept; the job asks for the rest.
+        update("<results>/judgements/{model}/{benchmark}.parquet"),
+    log:
+        "<logs>/judgements/{model}/{benchmark}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    resources:
+        # Resources, because a change must not run the job again.
+        concurrency=lookup("judge/concurrency", within=config, default=1),
+        timeout_s=lookup("judge/timeout_s", within=config, default=1),
+        key_variable=lookup("judge/key_variable", within=config, default=""),
+    params:
+        judge={key: config["judge"][key] for key in ("url", "model", "rows")} if "judge" in config else {},
+        mode=lookup("benchmarks/{benchmark}/scoring", within=config),
+        package=package("judge"),
+    script:
+        "../../scripts/judgements.py"
+
+
+rule scores:
+    input:
+        benchmark="<results>/benchmarks/{benchmark}.parquet",
+        predictions=collect("<results>/predictions/{{model}}/{{benchmark}}/{budget}.parquet", budget=ANSWERED),
+        variants="<results>/variants/{model}.parquet",
+        judgements=judgements,
+    output:
+        scores="<results>/scores/{model}/{benchmark}.parquet",
+        # A benchmark's key holds no dot, so that this is no benchmark's.
+        metrics="<results>/scores/{model}/{benchmark}.metrics.parquet",
     log:
         "<logs>/scores/{model}/{benchmark}.log",
     conda:
         "../../envs/cpu.yaml"
     params:
-        package=package("scoring/__init__"),
+        known=known_benchmark,
+        mode=lookup("benchmarks/{benchmark}/scoring", within=config),
+        seed=config["seed"],
+        package=package("scoring"),
     script:
         "../../scripts/scores.py"

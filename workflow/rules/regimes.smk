@@ -39,6 +39,28 @@ rule overlap:
         "../../scripts/overlap.py"
 
 
+rule metrics:
+    input:
+        variants=collect("<results>/variants/{model}.parquet", model=MODELS),
+        metrics=collect("<results>/scores/{model}/{benchmark}.metrics.parquet", model=MODELS, benchmark=BENCHMARKS),
+    output:
+        report(
+            "<results>/tables/metrics.csv",
+            caption="../report/metrics.rst",
+            category="Tables",
+            labels={"table": "metrics"},
+        ),
+    log:
+        "<logs>/tables/metrics.log",
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        models=MODELS,
+        benchmarks=BENCHMARKS,
+    script:
+        "../../scripts/metrics.py"
+
+
 rule summary:
     input:
         retention="<results>/regimes/retention.parquet",

@@ -6,7 +6,7 @@ In: the config's domains, results/models/. Out: results/calibration/, results/si
 
 rule calibration:
     input:
-        source_table("domains"),
+        source_file("domains"),
     output:
         "<results>/calibration/{domain}.parquet",
     log:

@@ -9,27 +9,42 @@ from typing import Any
 import polars as pl
 
 from pruning_regimes import tables
-from pruning_regimes.demo import datasets
 from pruning_regimes.errors import DataError
 
 
 def load(benchmark: str, entry: Mapping[str, Any], seed: int) -> pl.DataFrame:
     """The questions of a benchmark's config entry.
 
-    Raises: DataError if the source holds fewer questions than the config asks for, or a question twice.
+    Raises: DataError if the source is not there or damaged, holds fewer questions than the config asks for, or a
+        question twice.
     """
+    # Imported here, since the config is checked with what is known of benchmarks before anything else is loaded.
     if entry["source"] == "demo":
+        from pruning_regimes.demo import datasets
+
         return datasets.benchmark_table(benchmark, entry["samples"], seed)
-    questions = tables.read(Path(entry["path"]).expanduser(), "benchmark")
+    if entry["source"] == "public":
+        from pruning_regimes.benchmarks import public
+
+        return _unique(f"benchmarks.{benchmark}", public.load(benchmark, entry, seed))
+    if entry["source"] == "custom":
+        from pruning_regimes.benchmarks import custom
+
+        return _unique(f"benchmarks.{benchmark}.path", custom.load(benchmark, entry, seed))
+    questions = _unique(f"benchmarks.{benchmark}.path", tables.read(Path(entry["path"]).expanduser(), "benchmark"))
+    wanted = entry.get("samples", len(questions))
+    if len(questions) < wanted:
+        raise DataError(
+            f"benchmarks.{benchmark}.samples: {wanted} questions are asked for, but {entry['path']} holds "
+            f"{len(questions)}; ask for at most {len(questions)}."
+        )
+    return questions.sample(wanted, seed=seed).sort("sample_id")
+
+
+def _unique(at: str, questions: pl.DataFrame) -> pl.DataFrame:
     twice = questions.filter(pl.col("sample_id").is_duplicated())
     if len(twice):
         raise DataError(
-            f"benchmarks.{benchmark}.path: {entry['path']} has the sample_id '{twice['sample_id'][0]}' more than once; "
-            "each question needs its own."
+            f"{at}: the sample_id '{twice['sample_id'][0]}' is there more than once; each question needs its own."
         )
-    if len(questions) < entry["samples"]:
-        raise DataError(
-            f"benchmarks.{benchmark}.samples: {entry['samples']} questions are asked for, but {entry['path']} holds "
-            f"{len(questions)}; ask for at most {len(questions)}."
-        )
-    return questions.sample(entry["samples"], seed=seed).sort("sample_id")
+    return questions

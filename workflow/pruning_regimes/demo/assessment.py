@@ -65,7 +65,7 @@ def accuracies(loaded: models.Loaded) -> pl.DataFrame:
         questions = benchmark_table(benchmark, QUESTIONS, SEED)
         replies = []
         for batch in questions.iter_slices(249):
-            replies += answer(loaded, prompts.prompts(loaded, batch), batch["images"].to_list(), max_new_tokens=8)
+            replies += answer(loaded, prompts.prompts(loaded, batch), prompts.shown_images(batch), max_new_tokens=8)
         predictions = pl.DataFrame(replies).with_columns(questions["sample_id"], variant_id=pl.lit("dense"))
         by_category = (
             score(questions, predictions).group_by("category", maintain_order=True).agg(pl.col("score").mean())

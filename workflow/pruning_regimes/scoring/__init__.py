@@ -1,150 +1,145 @@
-"""Score stored answers. Pure functions: a changed metric re-scores without a model."""
+"""Score stored answers. Pure functions: a changed metric re-scores without a model.
+
+Each kind of answer has a clean rule and one that scores as upstream does, known faults included. No rule draws at
+random, evaluates what a model wrote, or raises on any text; each takes bounded time.
+"""
 
 from __future__ import annotations
 
-import re
-import string
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import polars as pl
 
 from pruning_regimes.errors import DataError, nearest
+from pruning_regimes.scoring import (
+    dynamath,
+    freeform,
+    letters,
+    letters_upstream,
+    mathvision,
+    mathvista,
+    mmmu,
+    numbers,
+    strings,
+    tabmwp,
+    text,
+    yesno,
+)
+from pruning_regimes.scoring.verdict import ERROR, UNPARSED, AnswerType, Question, Rule, Verdict
 from pruning_regimes.tables import frame
 
-Scorer = Callable[[str, Sequence[str], Sequence[str] | None], tuple[str | None, float]]
-
-MINUS = str.maketrans("\u2212\u2013", "--")  # minus sign, en dash
-# A whole number that is not part of a word or of a decimal number, with or without thousands separators.
-INTEGER = re.compile(r"(?<![\w.,])-?(?:\d{1,3}(?:,\d{3})+|\d+)(?!\w|[.,]\d)")
-LETTERS = tuple(string.ascii_uppercase)
-LETTER = re.compile(r"\(?([A-Za-z])\)?(?:[.:)]\s*(.*))?", re.DOTALL)
+__all__ = ["ANSWER_TYPES", "MODES", "UNPARSED", "AnswerType", "Question", "Verdict", "check", "score"]
+MODES = ("clean", "upstream")
 
 
-def normalise(text: str) -> str:
-    """Lower case, single spaces, no punctuation around words; a text of punctuation only stays as it is.
-
-    What belongs to a number stays: the sign and the point of -1.5, the stroke of 3/4.
-    """
-    words = [re.sub(r"^(?:(?!-?\.?\d)\W)+|\W+$", "", word) for word in text.translate(MINUS).casefold().split()]
-    return " ".join(word for word in words if word) or " ".join(text.split())
+def _any(at: str, question: Question) -> None:
+    """Any answer will do."""
 
 
-def whole(text: str) -> int:
-    """The integer that a text is, thousands separators allowed.
-
-    Raises: ValueError if it is none.
-    """
-    return int(text.strip().translate(MINUS).replace(",", ""))
+def _type(clean: Rule, upstream: Rule | None = None, check: Callable[[str, Question], None] = _any) -> AnswerType:
+    return AnswerType(text.reading(clean), text.taking_all(upstream or clean), check)
 
 
-def exact(response: str, answers: Sequence[str], _: Sequence[str] | None) -> tuple[str | None, float]:
-    """1 if the normalised response is one of the normalised answers."""
-    extracted = normalise(response)
-    if not extracted:
-        return None, 0.0
-    return extracted, float(extracted in {normalise(answer) for answer in answers})
+_letter = partial(_type, letters.letter, check=letters.check_letters)
+_yesno = partial(_type, yesno.yesno, check=yesno.check_yesno)
 
-
-def integer(response: str, answers: Sequence[str], _: Sequence[str] | None) -> tuple[str | None, float]:
-    """1 if the response is one integer, with or without words around it, and equals an answer.
-
-    A response with two different integers has no answer: picking one of them would be a guess.
-    """
-    found = {whole(number) for number in INTEGER.findall(response.translate(MINUS))}
-    if len(found) != 1:
-        return None, 0.0
-    number = found.pop()
-    return str(number), float(number in {whole(answer) for answer in answers})
-
-
-def choice(response: str, answers: Sequence[str], choices: Sequence[str] | None) -> tuple[str | None, float]:
-    """1 if the response names the right option: by its letter ("B", "(B)", "B. red") or by its text.
-
-    A letter with a reason counts unless the reason names the letter of another option. `answers` are options' texts.
-    """
-    options = list(choices or ())
-    chosen = _by_letter(response.strip(), options)
-    if chosen is None:
-        same = [option for option in options if normalise(option) == normalise(response)]
-        chosen = same[0] if len(same) == 1 else None
-    return chosen, float(chosen is not None and chosen in answers)
-
-
-def _by_letter(response: str, options: Sequence[str]) -> str | None:
-    match, lettered = LETTER.fullmatch(response), dict(zip(LETTERS, options, strict=False))
-    letter = match[1].upper() if match else ""
-    if letter not in lettered:
-        return None
-    reason = match[2] or ""
-    others = lettered.keys() & set(re.findall(r"\b[A-Z]\b", reason)) - {letter}
-    return lettered[letter] if not others or normalise(reason) == normalise(lettered[letter]) else None
-
-
-SCORERS: dict[str, Scorer] = {"exact": exact, "integer": integer, "choice": choice}
+ANSWER_TYPES: dict[str, AnswerType] = {
+    "exact": _type(text.exact),
+    "integer": _type(numbers.integer, check=numbers.check_integers),
+    "choice": _type(letters.choice, check=letters.check_choices),
+    "letter": _letter(),
+    "letter_mmmu": _letter(letters_upstream.by(letters_upstream.mmmu)),
+    "letter_sqa": _letter(letters_upstream.by(letters_upstream.sqa)),
+    "letter_ai2d": _letter(letters_upstream.by(letters_upstream.ai2d)),
+    "letter_first": _letter(letters_upstream.by(letters_upstream.first)),
+    "letter_geometry3k": _letter(letters_upstream.by(letters_upstream.geometry3k)),
+    "letter_geoqa": _letter(letters_upstream.by(letters_upstream.geoqa)),
+    "letter_vlmevalkit": _letter(letters_upstream.by(letters_upstream.vlmevalkit)),
+    "letter_lmms": _letter(letters_upstream.by(letters_upstream.lmms)),
+    "relaxed": _type(numbers.relaxed, numbers.relaxed_upstream),
+    "anls": _type(strings.anls, strings.anls_upstream),
+    "vqa": _type(strings.vqa),
+    "word": _type(numbers.word),
+    "ocr": _type(strings.ocr),
+    "gqa": _type(strings.gqa),
+    "yesno": _yesno(),
+    "yesno_pope": _yesno(yesno.pope_upstream),
+    "yesno_mme": _yesno(yesno.mme_upstream),
+    "yesno_hallusion": _yesno(yesno.hallusion_upstream),
+    "number_math": _type(freeform.number_math),
+    "mathvision": _type(freeform.mathvision, mathvision.mathvision_upstream, freeform.check_mathvision),
+    "mathvista": _type(mathvista.mathvista, mathvista.mathvista_upstream, mathvista.check_mathvista),
+    "mathverse": _type(freeform.mathverse, check=freeform.check_mathverse),
+    "dynamath": _type(dynamath.dynamath, dynamath.dynamath_upstream, dynamath.check_dynamath),
+    "tabmwp": _type(tabmwp.tabmwp, tabmwp.tabmwp_upstream, tabmwp.check_tabmwp),
+    "mmmu_open": _type(mmmu.mmmu_open, mmmu.mmmu_open_upstream),
+}
 
 
 def check(benchmark: str, questions: pl.DataFrame) -> None:
     """Check that every question of a benchmark table can be scored.
 
-    Raises: DataError naming the question: an unknown answer type, no answer, an answer that is no integer or no option,
-        options that cannot be told apart.
+    Raises: DataError naming the question: an unknown answer type, no answer, metadata that are no JSON object, or what
+        its answer type asks for is not there.
     """
-    for row in questions.drop("images").iter_rows(named=True):
+    for row in _rows(questions):
         at = f"benchmarks.{benchmark}: question '{row['sample_id']}'"
-        answers, choices = row["answers"], row["choices"] or []
-        if row["answer_type"] not in SCORERS:
-            raise DataError(f"{at}: unknown answer_type '{row['answer_type']}'; {nearest(row['answer_type'], SCORERS)}")
-        if not answers:
-            raise DataError(f"{at} has no answer; every question needs at least one.")
-        if row["answer_type"] == "integer":
-            _check_integers(at, answers)
-        elif row["answer_type"] == "choice":
-            _check_choices(at, answers, choices)
-
-
-def _check_integers(at: str, answers: Sequence[str]) -> None:
-    for answer in answers:
-        try:
-            whole(answer)
-        except ValueError as error:
+        if row["answer_type"] not in ANSWER_TYPES:
             raise DataError(
-                f"{at}: the answer '{answer}' is no whole number; write it in digits, or use answer_type 'exact'."
-            ) from error
+                f"{at}: unknown answer_type '{row['answer_type']}'; {nearest(row['answer_type'], ANSWER_TYPES)}"
+            )
+        if not row["answers"]:
+            raise DataError(f"{at} has no answer; every question needs at least one.")
+        ANSWER_TYPES[row["answer_type"]].check(at, _question(row, at))
 
 
-def _check_choices(at: str, answers: Sequence[str], choices: Sequence[str]) -> None:
-    if not 2 <= len(choices) <= 26:
-        raise DataError(f"{at}: answer_type 'choice' needs 2 to 26 choices, found {len(choices)}.")
-    for answer in answers:
-        if answer not in choices:
-            raise DataError(f"{at}: the answer '{answer}' is none of its choices; {nearest(answer, choices)}")
-    if len({normalise(option) for option in choices}) < len(choices):
-        raise DataError(f"{at}: two of its choices differ by case or punctuation only: {', '.join(choices)}.")
-    for letter, option in zip(LETTERS, choices, strict=False):
-        if option.upper() != letter and option.upper() in LETTERS[: len(choices)]:
-            raise DataError(f"{at}: the choice '{option}' is the letter of another choice; use answer_type 'exact'.")
-
-
-def score(questions: pl.DataFrame, predictions: pl.DataFrame) -> pl.DataFrame:
+def score(questions: pl.DataFrame, predictions: pl.DataFrame, mode: str = "clean") -> pl.DataFrame:
     """Score every prediction.
 
     Args:
-        questions: the benchmark table.
+        questions: the benchmark table; images are not looked at and may be left out.
         predictions: the predictions table; answers to questions that are no longer in the benchmark are left out.
+        mode: "clean", or "upstream" to score as the benchmark's or a harness's own code does, known faults included.
 
     Returns: the scores table; a prediction with an error scores 0 and has nothing extracted.
+
+    Raises: DataError for an unknown mode, or metadata that are no JSON object.
     """
-    asked = {row["sample_id"]: row for row in questions.drop("images").iter_rows(named=True)}
+    if mode not in MODES:
+        raise DataError(f"There is no scoring mode '{mode}'; {nearest(mode, MODES)}")
+    asked = {row["sample_id"]: row for row in _rows(questions)}
+    known = {name: _question(row, f"question '{name}'") for name, row in asked.items()}
     rows = []
     for answer in predictions.iter_rows(named=True):
-        question = asked.get(answer["sample_id"])
-        if question is None:
+        row = asked.get(answer["sample_id"])
+        if row is None:
             continue
-        extracted, value = None, 0.0
+        verdict = Verdict(None, 0.0, ERROR)
         if answer["error"] is None:
-            scorer = SCORERS[question["answer_type"]]
-            extracted, value = scorer(answer["response"], question["answers"], question["choices"])
-        identity = {name: answer[name] for name in ("variant_id", "sample_id")}
-        asked_for = {name: question[name] for name in ("category", "chance")}
-        rows.append({**identity, **asked_for, "extracted": extracted, "score": value, "error": answer["error"]})
+            rule = getattr(ANSWER_TYPES[row["answer_type"]], mode)
+            verdict = rule(answer["response"], known[answer["sample_id"]])
+        rows.append(
+            {
+                **{name: answer[name] for name in ("variant_id", "sample_id", "error")},
+                **{name: row[name] for name in ("category", "chance")},
+                **vars(verdict),
+            }
+        )
     return frame("scores", rows)
+
+
+def _rows(questions: pl.DataFrame) -> Any:
+    return questions.drop("images", strict=False).iter_rows(named=True)
+
+
+def _question(row: dict[str, Any], at: str) -> Question:
+    try:
+        metadata = json.loads(row["metadata"] or "{}")
+    except ValueError as error:
+        raise DataError(f"{at}: metadata have to be a JSON object, found '{row['metadata'][:40]}'.") from error
+    if not isinstance(metadata, dict):
+        raise DataError(f"{at}: metadata have to be a JSON object, found '{row['metadata'][:40]}'.")
+    return Question(row["answers"], row["choices"] or (), metadata)

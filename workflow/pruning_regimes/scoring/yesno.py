@@ -1,0 +1,64 @@
+"""Rules for questions that are answered by yes or no; answers: "yes" or "no"."""
+
+from __future__ import annotations
+
+import re
+
+from pruning_regimes.errors import DataError
+from pruning_regimes.scoring.text import final_part
+from pruning_regimes.scoring.verdict import NOTHING, Question, Verdict
+
+LEADING = re.compile(r"\W*(yes|no)\s*(?:[,.;:!\n*_\"')}\u2014-]|$)", re.IGNORECASE)
+WORD = re.compile(r"(?<![\w'])(yes|no)(?![\w'])", re.IGNORECASE)
+
+
+def yesno(response: str, question: Question) -> Verdict:
+    """1 if the response says the right one of yes and no: as its first word or after "the answer is", or else as the
+    only one of the two words in it."""
+    part = final_part(response)
+    for text, method in ((part[0], part[1]) if part else ("", ""), (response, "leading")):
+        match = LEADING.match(text)
+        if match:
+            return _verdict(match[1].lower(), question, method)
+    found = {word.lower() for word in WORD.findall(response)}
+    return _verdict(found.pop(), question, "word") if len(found) == 1 else NOTHING
+
+
+def _verdict(said: str, question: Question, method: str) -> Verdict:
+    return Verdict(said, float(said in {answer.strip().casefold() for answer in question.answers}), method)
+
+
+def pope_upstream(response: str, question: Question) -> Verdict:
+    """POPE as lmms-eval has it. Fault: the whole response has to be yes or no; "Yes." is wrong."""
+    said = response.lower().strip()
+    return _verdict(said, question, "whole") if said in ("yes", "no") else NOTHING
+
+
+def mme_upstream(response: str, question: Question) -> Verdict:
+    """MME as lmms-eval has it: y, n, or yes or no within the first four characters.
+
+    Faults: "Not really" and "None" are no, "The answer is yes" is neither, "Yes or no" is yes.
+    """
+    said = response.lower().strip().replace(".", "")
+    head = {"y": "yes", "n": "no"}.get(said, said[:4] if len(said) > 1 else "")
+    for word in ("yes", "no"):
+        if word in head:
+            return _verdict(word, question, "leading")
+    return NOTHING
+
+
+def hallusion_upstream(response: str, question: Question) -> Verdict:
+    """VLMEvalKit's reading: one of the words yes and no, and not the other.
+
+    Fault: "Yes, there is no dog" is neither.
+    """
+    words = set(re.findall(r"[\w']+", response.lower()))
+    said = words & {"yes", "no"}
+    return _verdict(said.pop(), question, "word") if len(said) == 1 else NOTHING
+
+
+def check_yesno(at: str, question: Question) -> None:
+    """Raises: DataError if an answer is neither yes nor no."""
+    for answer in question.answers:
+        if answer.strip().casefold() not in ("yes", "no"):
+            raise DataError(f"{at}: the answer '{answer}' is neither 'yes' nor 'no'.")
