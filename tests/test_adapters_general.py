@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -284,6 +285,16 @@ def test_gqa_questions_find_their_images(local: Any) -> None:
     rows = _rows(local("gqa"))
     assert [row["images"] for row in rows] == [[picture(number // 2)["bytes"]] for number in range(N)]
     assert (rows[1]["answers"], rows[1]["answer_type"], rows[1]["category"]) == (["table"], "gqa", "query")
+
+
+@pytest.mark.parametrize(("name", "unit"), [("mme", "pair"), ("mmbench", "base"), ("hallusionbench", "set")])
+def test_a_subsample_keeps_units_whole(tmp_path: Path, name: str, unit: str) -> None:
+    miniatures.write(name, tmp_path, 56)
+    entry = {"source": "public", "benchmark": name, "path": str(tmp_path)}
+    sizes = Counter(row["metadata"][unit] for row in _rows(benchmarks.load(name, entry, seed=0)))
+    drawn = Counter(row["metadata"][unit] for row in _rows(benchmarks.load(name, {**entry, "samples": 28}, seed=0)))
+    assert drawn and len(drawn) < len(sizes)
+    assert all(sizes[key] == count for key, count in drawn.items())
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Scorers at their edges."""
+"""The scores table, the checks of questions, and the rules for plain answers at their edges."""
 
 from __future__ import annotations
 
@@ -7,6 +7,13 @@ import pytest
 
 from pruning_regimes import scoring, tables
 from pruning_regimes.errors import DataError
+from pruning_regimes.scoring import ANSWER_TYPES, Question
+
+
+def verdict(kind: str, response: str, answers: list[str], choices: tuple[str, ...] = ()) -> tuple[str | None, float]:
+    """What a clean rule extracts, and its score."""
+    found = ANSWER_TYPES[kind].clean(response, Question(answers, choices))
+    return found.extracted, found.score
 
 
 @pytest.mark.parametrize(
@@ -28,7 +35,7 @@ from pruning_regimes.errors import DataError
     ],
 )
 def test_exact(response: str, answers: list[str], extracted: str | None, score: float) -> None:
-    assert scoring.exact(response, answers, None) == (extracted, score)
+    assert verdict("exact", response, answers) == (extracted, score)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +59,7 @@ def test_exact(response: str, answers: list[str], extracted: str | None, score: 
     ],
 )
 def test_integer(response: str, extracted: str | None, score: float) -> None:
-    assert scoring.integer(response, ["12"], None) == (extracted, score)
+    assert verdict("integer", response, ["12"]) == (extracted, score)
 
 
 @pytest.mark.parametrize(
@@ -73,14 +80,18 @@ def test_integer(response: str, extracted: str | None, score: float) -> None:
     ],
 )
 def test_choice(response: str, extracted: str | None, score: float) -> None:
-    assert scoring.choice(response, ["blue sky"], ["red", "blue sky", "green"]) == (extracted, score)
+    assert verdict("choice", response, ["blue sky"], ("red", "blue sky", "green")) == (extracted, score)
 
 
 def test_options_are_told_apart_by_what_they_are() -> None:
-    assert scoring.choice("+", ["-"], ["+", "-"]) == ("+", 0)
-    assert scoring.choice("A", ["-5"], ["-5", "5"]) == ("-5", 1)
-    assert scoring.choice("5", ["-5"], ["-5", "5"]) == ("5", 0)
-    assert scoring.integer("1,000", ["1000"], None) == ("1000", 1)
+    assert verdict("choice", "+", ["-"], ("+", "-")) == ("+", 0)
+    assert verdict("choice", "A", ["-5"], ("-5", "5")) == ("-5", 1)
+    assert verdict("choice", "5", ["-5"], ("-5", "5")) == ("5", 0)
+    assert verdict("integer", "1,000", ["1000"]) == ("1000", 1)
+
+
+def test_a_letter_may_be_followed_by_a_reason_on_further_lines() -> None:
+    assert verdict("choice", "B.\nred\nbecause it is", ["red"], ("blue", "red")) == ("red", 1)
 
 
 def table(answer_type: str) -> pl.DataFrame:
@@ -93,17 +104,53 @@ def table(answer_type: str) -> pl.DataFrame:
     return tables.frame("benchmark", rows)
 
 
-def test_errors_score_zero_and_dropped_questions_are_left_out() -> None:
-    answers = [
-        {"variant_id": "v", "sample_id": name, "prompt_digest": "d", "response": "3", "n_tokens": 1,
+def predictions(responses: dict[str, tuple[str, str | None]]) -> pl.DataFrame:
+    """One answer per question, with its error."""
+    rows = [
+        {"variant_id": "v", "sample_id": name, "prompt_digest": "d", "response": response, "n_tokens": 1,
          "finish_reason": "stop", "error": error}
-        for name, error in (("a", None), ("b", "broken image"), ("gone", None))
+        for name, (response, error) in responses.items()
     ]  # fmt: skip
-    scored = scoring.score(table("integer"), tables.frame("predictions", answers))
-    assert scored.select("sample_id", "extracted", "score", "chance").rows() == [
-        ("a", "3", 1.0, 0.25),
-        ("b", None, 0.0, 0.25),
+    return tables.frame("predictions", rows)
+
+
+def test_errors_score_zero_and_dropped_questions_are_left_out() -> None:
+    answers = predictions({"a": ("3", None), "b": ("3", "broken image"), "gone": ("3", None)})
+    scored = scoring.score(table("integer"), answers)
+    assert scored.select("sample_id", "extracted", "method", "score", "chance").rows() == [
+        ("a", "3", "number", 1.0, 0.25),
+        ("b", None, "error", 0.0, 0.25),
     ]
+
+
+def test_images_are_not_needed_and_an_answer_that_cannot_be_read_is_unparsed() -> None:
+    scored = scoring.score(
+        table("integer").drop("images"), predictions({"a": ("three or four", None), "b": ("", None)})
+    )
+    assert scored["method"].to_list() == ["unparsed"] * 2 and scored["extracted"].null_count() == 2
+
+
+def test_modes_differ_where_upstream_has_a_fault() -> None:
+    answers = predictions({"a": ("$3", None), "b": ("<think>4?</think>3", None)})
+    assert scoring.score(table("relaxed"), answers)["score"].to_list() == [1, 1]
+    assert scoring.score(table("relaxed"), answers, "upstream")["score"].to_list() == [0, 0]
+    with pytest.raises(DataError, match=r"no scoring mode 'upsteam'; did you mean 'upstream'\?$"):
+        scoring.score(table("relaxed"), answers, "upsteam")
+
+
+def test_metadata_reach_the_rules() -> None:
+    rows = [row | {"metadata": '{"question_type": "free_form", "answer_type": "float", "precision": 1.0}'}
+            for row in table("mathvista").to_dicts()]  # fmt: skip
+    rows[0]["answers"] = ["3.1"]
+    scored = scoring.score(tables.frame("benchmark", rows), predictions({"a": ("3.14", None)}))
+    assert scored["score"].to_list() == [1]
+    broken = tables.frame("benchmark", [rows[0] | {"metadata": "[1]"}])
+    for run in (lambda: scoring.check("mine", broken), lambda: scoring.score(broken, predictions({}))):
+        with pytest.raises(DataError, match=r"question 'a': metadata have to be a JSON object, found '\[1\]'"):
+            run()
+
+
+VISTA = '{"question_type": "multi_choice", "answer_type": "text"}'
 
 
 @pytest.mark.parametrize(
@@ -113,6 +160,22 @@ def test_errors_score_zero_and_dropped_questions_are_left_out() -> None:
         ({"answers": []}, "has no answer"),
         ({"answer_type": "integer", "answers": ["12.0"]}, "the answer '12.0' is no whole number"),
         ({"answer_type": "choice"}, "needs 2 to 26 choices, found 0"),
+        ({"answer_type": "letter"}, "the answer '3' is not the letter of a choice"),
+        (
+            {"answer_type": "letter", "answers": ["C"], "choices": ["x", "y"]},
+            "'C' is not the letter of a choice; choose",
+        ),
+        ({"answer_type": "letter", "answers": ["A"], "choices": ["x"]}, "needs 2 to 26 choices, found 1"),
+        ({"answer_type": "vqa"}, "needs the answers of more than 3 annotators, found 1"),
+        ({"answer_type": "yesno_mme"}, "the answer '3' is neither 'yes' nor 'no'"),
+        ({"answer_type": "mathvista"}, "unknown metadata.question_type 'None'"),
+        ({"answer_type": "mathvista", "metadata": VISTA, "choices": ["1", "2"]}, "'3' is none of its choices"),
+        ({"answer_type": "mathvision", "choices": ["1", "2"]}, "'3' is not the letter of a choice"),
+        ({"answer_type": "mathverse", "metadata": '{"question_type": "multi-choice"}'}, "'3' is not the letter"),
+        ({"answer_type": "dynamath", "metadata": '{"answer_type": "flaot"}'}, "did you mean 'float'"),
+        ({"answer_type": "dynamath", "answers": ["x y"], "metadata": '{"answer_type": "float"}'}, "is no number"),
+        ({"answer_type": "dynamath", "metadata": '{"answer_type": "multiple choice"}'}, "not the letter of an option"),
+        ({"answer_type": "tabmwp", "choices": ["1", "2"]}, "'3' is none of its choices"),
         ({"answer_type": "choice", "choices": ["one", "two"]}, "the answer '3' is none of its choices"),
         ({"answer_type": "choice", "choices": ["3", "Red", "red."]}, "differ by case or punctuation only"),
         ({"answer_type": "choice", "choices": ["3", "a"]}, "the choice 'a' is the letter of another choice"),

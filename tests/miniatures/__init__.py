@@ -2,23 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
 
 from miniatures.general import GENERAL
-from miniatures.math import MATH
+from miniatures.math import MATH, SETS, UPSTREAM
 from pruning_regimes.benchmarks import registry
 from pruning_regimes.benchmarks.sources import pattern
+from pruning_regimes.calibration import registry as sets
 
 MAKERS = GENERAL | MATH
-NAMES = tuple(MAKERS)
+NAMES = (*MAKERS, *UPSTREAM)
 
 
 def write(name: str, directory: Path, n: int) -> None:
-    """Write a benchmark's miniature of about n rows as Parquet files in the hub's layout."""
+    """Write a benchmark's miniature of about n rows: Parquet files in the hub's layout, or upstream's own files."""
+    if name in UPSTREAM:
+        UPSTREAM[name](directory, n)
+        return
     made = MAKERS[name](n)
     source = registry.entry(name)["sources"][0]
-    parts = made if isinstance(made, dict) else {(source.get("config", "default"), source["split"]): made}
-    for (config, split), table in parts.items():
-        folder = Path(pattern({**source, "config": config, "data_files": None})).parent
-        (directory / folder).mkdir(parents=True, exist_ok=True)
-        table.to_parquet(directory / folder / f"{split}-00000-of-00001.parquet")
+    if isinstance(made, Dataset):
+        _parquet(made, directory, source)
+        return
+    for (config, split), table in made.items():
+        _parquet(table, directory, {"config": config, "split": split})
+
+
+def write_set(name: str, directory: Path, n: int) -> None:
+    """Write a calibration set's miniature of n rows as a Parquet file in the hub's layout."""
+    about = sets.entry(name)
+    _parquet(SETS[about["schema"]](n), directory, about["sources"][0])
+
+
+def _parquet(table: Dataset, directory: Path, source: Mapping[str, Any]) -> None:
+    name = pattern(source)
+    file = directory / name.replace("*", "00001" if "-of-*" in name else "00000-of-00001")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    table.to_parquet(file)

@@ -22,12 +22,20 @@ def load(benchmark: str, entry: Mapping[str, Any], seed: int) -> pl.DataFrame:
     rows = sources.rows(about, path, revision, columns["images"])
     light = rows.light()
     wanted = [position for position, row in enumerate(light) if _is_wanted(about.get("where", {}), row)]
+    if not wanted:
+        raise DataError(f"benchmarks.{benchmark}: {about['title']} has no questions there.")
+    sampling.check_enough(benchmark, about["title"], len(wanted), entry.get("samples"))
     adapted = [questions.adapted(about, light[position]) for position in wanted]
     names = [_name(columns, row, position) for row, position in zip(adapted, wanted, strict=True)]
     units = [
         sources.field(row, about["unit"]) if "unit" in about else name for row, name in zip(adapted, names, strict=True)
     ]
     chosen = sampling.stratified([questions.category(about, row) for row in adapted], units, entry.get("samples"), seed)
+    if not chosen:
+        raise DataError(
+            f"benchmarks.{benchmark}.samples: {entry['samples']} is too few for {about['title']}, of which all "
+            f"questions with the same '{about['unit']}' are drawn together."
+        )
     full = rows.take([wanted[at] for at in chosen])
     if "join" in about:
         full = _joined(about, path, revision, full)
@@ -36,8 +44,6 @@ def load(benchmark: str, entry: Mapping[str, Any], seed: int) -> pl.DataFrame:
         questions.question(about, questions.adapted(about, row), names[at], prompt)
         for at, row in zip(chosen, full, strict=True)
     ]
-    if not found:
-        raise DataError(f"benchmarks.{benchmark}: {about['title']} has no questions there.")
     return frame("benchmark", found)
 
 

@@ -73,6 +73,7 @@ def question(about: Mapping[str, Any], row: Mapping[str, Any], name: str, prompt
     given = sources.field(row, columns["answer"])
     if given is None or given == []:
         raise DataError(f"{at}: the column '{columns['answer']}' is empty.")
+    answers = _answers(about["answer_is"], given, options, at)
     kept = {path.rpartition(".")[2]: sources.field(row, path) for path in about["keep"]}
     try:
         asked = template(about["prompts"][prompt]).render(told)
@@ -83,19 +84,19 @@ def question(about: Mapping[str, Any], row: Mapping[str, Any], name: str, prompt
         "question": _marked(asked, len(images)),
         "images": images,
         "choices": options or None,
-        "answers": _answers(about["answer_is"], given, options, at),
+        "answers": answers,
         "answer_type": kind,
         "category": category(about, row),
-        "chance": chance(kind, options),
+        "chance": chance(kind, options, len(answers)),
         "metadata": json.dumps({**kept, "question": raw}, default=str, ensure_ascii=False),
     }
 
 
-def chance(kind: str, options: Sequence[str]) -> float:
-    """Expected score of a blind guess: one of the options, of yes and no, or 0 for open answers."""
+def chance(kind: str, options: Sequence[str], n_right: int = 1) -> float:
+    """Expected score of a blind guess: one of the options, of which some are right, of yes and no; 0 for open ones."""
     if kind.startswith("yesno"):
         return 0.5
-    return 1 / len(options) if options else 0.0
+    return n_right / len(options) if options else 0.0
 
 
 def _marked(text: str, n_images: int) -> str:

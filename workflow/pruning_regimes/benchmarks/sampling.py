@@ -6,6 +6,17 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
+from pruning_regimes.errors import DataError
+
+
+def check_enough(benchmark: str, name: str, there: int, n_samples: int | None) -> None:
+    """Raises: DataError if more questions are asked for than there are."""
+    if n_samples is not None and there < n_samples:
+        raise DataError(
+            f"benchmarks.{benchmark}.samples: {n_samples} questions are asked for, but {name} holds {there}; "
+            f"ask for at most {there}."
+        )
+
 
 def stratified(
     categories: Sequence[Hashable], units: Sequence[Hashable], n_samples: int | None, seed: int

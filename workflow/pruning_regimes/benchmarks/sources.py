@@ -36,7 +36,13 @@ class Parquet:
     """Rows of Parquet files as the hub keeps them: an image is a struct of bytes and path."""
 
     def __init__(self, files: Sequence[Path]) -> None:
-        self._data = arrow.dataset([str(file) for file in files], format="parquet")
+        missing = next((file for file in files if not file.is_file()), None)
+        if missing is not None:
+            raise DataError(f"There is no file '{missing}'.")
+        try:
+            self._data = arrow.dataset([str(file) for file in files], format="parquet")
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"'{files[0]}' cannot be read as Parquet: {error}.") from error
 
     def light(self) -> list[Row]:
         """All rows, without what is in image columns."""
@@ -61,7 +67,10 @@ class Saved:
     def __init__(self, directory: Path, split: str) -> None:
         import datasets  # slow to import, and seldom needed
 
-        found = datasets.load_from_disk(str(directory))
+        try:
+            found = datasets.load_from_disk(str(directory))
+        except (OSError, ValueError) as error:
+            raise DataError(f"'{directory}' cannot be read as a saved data set: {error}.") from error
         if isinstance(found, datasets.DatasetDict):
             if split not in found:
                 raise DataError(f"{directory} has no split '{split}'; it has {', '.join(found)}.")
@@ -125,14 +134,22 @@ def read_rows(file: Path) -> list[Row]:
     try:
         if file.suffix == ".csv":
             with file.open(newline="", encoding="utf-8-sig") as stream:
-                return list(csv.DictReader(stream))
-        text = file.read_text(encoding="utf-8-sig")
-        if file.suffix == ".json":
-            found = json.loads(text)
-            return [{"_key": key, **row} for key, row in found.items()] if isinstance(found, dict) else list(found)
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
+                found = list(csv.DictReader(stream))
+        else:
+            text = file.read_text(encoding="utf-8-sig")
+            if file.suffix == ".json":
+                found = json.loads(text)
+                if isinstance(found, dict):
+                    found = [{"_key": key, **row} for key, row in found.items()]
+            else:
+                # Not splitlines: JSON texts may hold other marks of line ends.
+                found = [json.loads(line) for line in text.split("\n") if line.strip()]
     except (ValueError, TypeError) as error:
         raise DataError(f"'{file}' cannot be read as rows of {file.suffix or 'JSONL'}: {error}.") from error
+    # A row of CSV with more cells than the header has the rest under None.
+    if not isinstance(found, list) or not all(isinstance(row, dict) and None not in row for row in found):
+        raise DataError(f"'{file}' cannot be read as rows of {file.suffix or 'JSONL'}: not every row has named fields.")
+    return found
 
 
 def rows(
@@ -157,7 +174,10 @@ def rows(
     if (directory / "state.json").is_file() or (directory / "dataset_dict.json").is_file():
         return Saved(directory, sources[0]["split"] if sources else "")
     for source in sources:
-        found = sorted(directory.glob(pattern(source))) or sorted(directory.glob(f"**/{source['split']}-*.parquet"))
+        # Not in any folder: another config's split may have the same name.
+        folders = (source.get("config", "default"), "data", ".")
+        patterns = [pattern(source), *(f"{folder}/{source['split']}-*.parquet" for folder in folders)]
+        found = next(filter(None, (sorted(directory.glob(wanted)) for wanted in patterns)), None)
         if found:
             return Parquet(found)
     if upstream is not None and list(directory.glob(upstream["file"])):
@@ -234,6 +254,8 @@ def _flat(value: Any) -> Any:
     """The same, with the bytes of an image in place of its struct."""
     if isinstance(value, dict):
         if value.keys() == {"bytes", "path"}:
+            if value["bytes"] is None and value["path"]:
+                raise DataError(f"The image '{value['path']}' is named in the data set, but its bytes are not in it.")
             return value["bytes"]
         return {key: _flat(below) for key, below in value.items()}
     return [_flat(item) for item in value] if isinstance(value, list) else value

@@ -61,7 +61,7 @@ ANSWER_TYPES: dict[str, AnswerType] = {
     "letter_lmms": _letter(letters_upstream.by(letters_upstream.lmms)),
     "relaxed": _type(numbers.relaxed, numbers.relaxed_upstream),
     "anls": _type(strings.anls, strings.anls_upstream),
-    "vqa": _type(strings.vqa),
+    "vqa": _type(strings.vqa, check=strings.check_vqa),
     "word": _type(numbers.word),
     "ocr": _type(strings.ocr),
     "gqa": _type(strings.gqa),

@@ -13,6 +13,7 @@ from pruning_regimes.scoring.verdict import NOTHING, UNPARSED, Question, Verdict
 
 SHORT = 40  # characters of a response that may be an answer as a whole
 EQUALS = re.compile(r"(?:=|\\approx|\u2248)\s*([^=\n]{1,80})$")
+TUPLE = re.compile(r"\b(?:is|are|be)\s{1,3}\$?([(\[][^()\[\]\n]{1,60}[)\]])[$.]{0,2}$")
 MARKED = re.compile(r"\*\*([^*\n]{1,60})\*\*|\$([^$\n]{1,80})\$")
 
 
@@ -25,7 +26,7 @@ def final_value(text: str) -> tuple[str | None, str]:
     text = text.replace("\\(", "$").replace("\\)", "$").strip()
     if not text:
         return None, UNPARSED
-    lone = text.strip("$ \n").rstrip(".")
+    lone = text.rstrip("$. \n").lstrip("$ \n")
     if (
         "boxed{" not in text
         and "\n" not in text
@@ -42,6 +43,9 @@ def final_value(text: str) -> tuple[str | None, str]:
         match = EQUALS.search(sentence.strip("$*. "))
         if match and value(match[1].strip("$* ")) is not None:
             return match[1].strip("$* "), "equals"
+        match = TUPLE.search(sentence)
+        if match:
+            return match[1], "tuple"
         said = stated_number(sentence)
         if said is not None:
             return said, "number"

@@ -1,7 +1,7 @@
 """MathVista (Lu et al. 2024): extraction by rules instead of upstream's language model, and its normalisation.
 
-metadata: question_type ("multi_choice" or "free_form"), answer_type ("text", "integer", "float" or "list") and, for
-"float", precision (decimals; a float on the hub). answers of multiple choice are option texts.
+metadata: question, question_type ("multi_choice" or "free_form"), answer_type ("text", "integer", "float" or "list")
+and, for "float", precision (decimals; a float on the hub). answers of multiple choice are option texts.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pruning_regimes.scoring.letters import LETTERS, check_options, read
 from pruning_regimes.scoring.numbers import number, numbers
 from pruning_regimes.scoring.text import final_part
 from pruning_regimes.scoring.verdict import NOTHING, UNPARSED, Question, Verdict
+from pruning_regimes.scoring.yesno import restated
 
 QUESTION_TYPES = ("multi_choice", "free_form")
 ANSWER_TYPES = ("text", "integer", "float", "list")
@@ -29,7 +30,9 @@ def extract(response: str, question: Question) -> tuple[str | None, str]:
     if question.metadata.get("question_type") == "multi_choice":
         letters = LETTERS[: len(question.choices)]
         said, method = read(text, question.choices, letters)
-        return (said, method) if said else by_value(text, question.choices, letters)
+        if said is None:
+            said, method = by_value(text, question.choices, letters)
+        return (said, method) if said else _yes_or_no(text, question)
     if kind == "list":
         found = LIST.findall(text)
         return (found[-1], "list") if found else (None, UNPARSED)
@@ -38,6 +41,12 @@ def extract(response: str, question: Question) -> tuple[str | None, str]:
     if number(text) is not None:
         return text, "whole"
     return _number(text)
+
+
+def _yes_or_no(text: str, question: Question) -> tuple[str | None, str]:
+    options = [option.casefold() for option in question.choices]
+    said = restated(text, str(question.metadata.get("question", ""))) if set(options) == {"yes", "no"} else None
+    return (LETTERS[options.index(said)], "restated") if said else (None, UNPARSED)
 
 
 def _number(text: str) -> tuple[str | None, str]:

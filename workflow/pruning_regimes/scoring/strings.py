@@ -7,6 +7,7 @@ import string
 
 from rapidfuzz.distance import Levenshtein
 
+from pruning_regimes.errors import DataError
 from pruning_regimes.scoring.text import whole_verdict
 from pruning_regimes.scoring.verdict import Question, Verdict
 
@@ -101,6 +102,15 @@ def vqa(response: str, question: Question) -> Verdict:
     total = sum(agree)
     parts = [min(1.0, (total - one) / ENOUGH) for one in agree]
     return whole_verdict(response.strip(), sum(parts) / len(parts) if parts else 0.0)
+
+
+def check_vqa(at: str, question: Question) -> None:
+    """Raises: DataError for fewer annotators than a full score takes."""
+    if len(question.answers) <= ENOUGH:
+        raise DataError(
+            f"{at}: answer_type 'vqa' needs the answers of more than {ENOUGH} annotators, found "
+            f"{len(question.answers)}; use answer_type 'word' or 'exact'."
+        )
 
 
 def ocr(response: str, question: Question) -> Verdict:

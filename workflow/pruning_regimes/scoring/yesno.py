@@ -5,23 +5,55 @@ from __future__ import annotations
 import re
 
 from pruning_regimes.errors import DataError
-from pruning_regimes.scoring.text import final_part
+from pruning_regimes.scoring.text import final_part, sentences
 from pruning_regimes.scoring.verdict import NOTHING, Question, Verdict
 
 LEADING = re.compile(r"\W*(yes|no)\s*(?:[,.;:!\n*_\"')}\u2014-]|$)", re.IGNORECASE)
 WORD = re.compile(r"(?<![\w'])(yes|no)(?![\w'])", re.IGNORECASE)
 
+AUXILIARY = set(
+    "is are was were be been being do does did has have had can could will would should "
+    "there the a an any it this that".split()
+)
+DENIAL = re.compile(r"\b(?:not|no|never|none|cannot)\b|n['\u2019]t\b", re.IGNORECASE)
+LEAST = 2  # content words of a question that can be restated
+
+
+def restated(response: str, asked: str) -> str | None:
+    """Yes or no, of a response whose first sentence repeats the question as a statement, affirmed or denied.
+
+    All words of the question but auxiliaries and articles have to follow each other in it.
+    """
+    first = (sentences(response) or [""])[0]
+    # An instruction may follow the question.
+    questions = [sentence for sentence in sentences(asked) if sentence.endswith("?")] or sentences(asked)
+    wanted = _content((questions or [""])[-1])
+    if len(wanted) < LEAST or f" {' '.join(wanted)} " not in f" {' '.join(_content(first))} ":
+        return None
+    return "no" if DENIAL.search(first) else "yes"
+
+
+def _content(text: str) -> list[str]:
+    plain = re.sub(r"n['\u2019]t\b", "", text.casefold())
+    return [word for word in re.findall(r"\w+", plain) if word not in AUXILIARY and not DENIAL.fullmatch(word)]
+
 
 def yesno(response: str, question: Question) -> Verdict:
-    """1 if the response says the right one of yes and no: as its first word or after "the answer is", or else as the
-    only one of the two words in it."""
+    """1 if the response says the right one of yes and no.
+
+    As its first word or after "the answer is", or as the only one of the two words in it, or by repeating the question
+    (metadata.question) as a statement.
+    """
     part = final_part(response)
     for text, method in ((part[0], part[1]) if part else ("", ""), (response, "leading")):
         match = LEADING.match(text)
         if match:
             return _verdict(match[1].lower(), question, method)
     found = {word.lower() for word in WORD.findall(response)}
-    return _verdict(found.pop(), question, "word") if len(found) == 1 else NOTHING
+    if len(found) == 1:
+        return _verdict(found.pop(), question, "word")
+    said = None if found else restated(response, str(question.metadata.get("question", "")))
+    return _verdict(said, question, "restated") if said else NOTHING
 
 
 def _verdict(said: str, question: Question, method: str) -> Verdict:

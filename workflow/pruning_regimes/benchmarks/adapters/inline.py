@@ -19,7 +19,7 @@ def split(text: str) -> tuple[str, list[str]]:
     the others after a comma or a line break, or else after a space: commas and letters within an option do no harm.
     """
     for style in STYLES:
-        first = re.search(rf"(?:^|\n|{HEADING})\s*(?P<letter>{style.format('A')})(?=\s|$)", text)
+        first = re.search(rf"(?:^|\n|{HEADING})\s*(?P<letter>{style.format('A')}){_after(style)}", text)
         others = _others(text, style, first.end()) if first else []
         if others:
             begins = [first.end(), *(match.end() for match in others)]
@@ -33,10 +33,15 @@ def _others(text: str, style: str, begin: int) -> list[re.Match[str]]:
     """Where B, C, ... stand with the separators before them."""
     found = []
     for letter in ascii_uppercase[1:]:
-        patterns = (re.compile(rf"{separator}{style.format(letter)}(?=\s|$)") for separator in SEPARATORS)
+        patterns = (re.compile(rf"{separator}{style.format(letter)}{_after(style)}") for separator in SEPARATORS)
         match = next(filter(None, (pattern.search(text, begin) for pattern in patterns)), None)
         if match is None:
             break
         found.append(match)
         begin = match.end()
     return found
+
+
+def _after(style: str) -> str:
+    """What follows a letter: a space, but for the style with a colon, as in "A:40"."""
+    return "" if style == STYLES[1] else r"(?=\s|$)"
