@@ -9,7 +9,7 @@ from pruning_regimes.jobs import job
 def main(
     domains: list[str], calibrations: list[str], benchmarks: list[str], questions: list[str], policy: str, output: str
 ) -> None:
-    """Compare all calibration tables with all benchmark tables; write the matches, or refuse them as the policy says."""
+    """Compare all calibration with all benchmark tables; write the matches, or refuse them as the policy says."""
     matches = contamination.check(
         {domain: tables.read(file, "calibration") for domain, file in zip(domains, calibrations, strict=True)},
         {benchmark: tables.read(file, "benchmark") for benchmark, file in zip(benchmarks, questions, strict=True)},

@@ -47,7 +47,7 @@ if "snakemake" in globals():
             snakemake.input.benchmark,
             snakemake.input.predictions,
             snakemake.input.variants,
-            snakemake.input.get("judgements"),
+            snakemake.input.judgements or None,
             snakemake.params.known,
             snakemake.params.mode,
             snakemake.params.seed,

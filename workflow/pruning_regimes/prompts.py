@@ -86,7 +86,7 @@ def prompts(loaded: Loaded, samples: pl.DataFrame) -> list[str]:
 
 
 def shown_images(samples: pl.DataFrame) -> list[list[bytes]]:
-    """The encoded images of each sample of a calibration or benchmark table, in the order in which its prompt has them."""
+    """The encoded images of each sample of a calibration or benchmark table, in the order of its prompt."""
     return [
         [images[number] for number in content(question, len(images))[1]]
         for question, images in samples.select("question", "images").iter_rows()
