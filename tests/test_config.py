@@ -41,7 +41,7 @@ def test_defaults_are_filled_in_and_keys_take_the_schemas_order(study: dict[str,
     configs.complete(study)
     assert study["statistics"] == {"resamples": 2000, "confidence": 0.95}
     assert study["figures"]["similarity"]["token_group"] == "all"
-    assert list(study["benchmarks"]["chart"]) == ["source", "group", "samples", "max_new_tokens"]
+    assert list(study["benchmarks"]["chart"]) == ["source", "group", "samples", "max_new_tokens", "scoring"]
     assert list(study["criteria"]["random"]) == ["kind", "replicates"]
     again = copy.deepcopy(study)
     configs.complete(again)
@@ -77,7 +77,7 @@ MISTAKES: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
     (lambda c: c["criteria"].update(dense={"kind": "last"}), r"^criteria: the key 'dense' is taken"),
     (lambda c: c["benchmarks"].update(chrt=c["benchmarks"]["chart"]), r"^benchmarks\.chrt: unknown .* 'chart'\?$"),
     (lambda c: c["benchmarks"]["chart"].update(source="table"), r"^benchmarks\.chart: the key 'path' is missing"),
-    (lambda c: c["benchmarks"]["chart"].update(path="x"), r"^benchmarks\.chart\.path: source 'demo' takes no path"),
+    (lambda c: c["benchmarks"]["chart"].update(path="x"), r"^benchmarks\.chart\.path: source 'demo' takes no 'path'"),
     (lambda c: c["domains"]["math"].pop("benchmarks"), r"^domains\.math: the key 'benchmarks' is missing"),
     (lambda c: c["domains"]["math"]["benchmarks"].append("chat"), r"^domains\.math\.benchmarks\.3: 'chat' .* 'chart'"),
     (lambda c: c["figures"]["regimes"].update(hight=1), r"^figures\.regimes\.hight: unknown key .* 'height'\?$"),
@@ -94,7 +94,7 @@ MISTAKES: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
     (lambda c: c["models"]["tiny"].update(path=str(ROOT)), r"^models\.tiny\.path: .* \(it has no config\.json\)"),
     (
         lambda c: c["domains"]["math"].update(source="table", path=str(SCHEMA)),
-        r"^domains\.math\.benchmarks: source 'table' takes no task families",
+        r"^domains\.math\.benchmarks: source 'table' takes no 'benchmarks'",
     ),
     (
         lambda c: c["benchmarks"]["chart"].update(source="table", path=str(SCHEMA)),

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from test_regimes import scores, variants
 
-from pruning_regimes import regimes, scoring, tables
+from pruning_regimes import regimes, tables
 from pruning_regimes.errors import DataError
 
 
@@ -18,10 +18,6 @@ def retained(rows: dict[str, pl.DataFrame]) -> pl.DataFrame:
     """The retention table of benchmarks of one group."""
     found = {name: regimes.scored("math", table) for name, table in rows.items()}
     return regimes.retention("m", variants(1), found, resamples=500, confidence=0.95, seed=0)
-
-
-def test_a_letter_may_be_followed_by_a_reason_on_further_lines() -> None:
-    assert scoring.choice("B.\nred\nbecause it is", ["red"], ["blue", "red"]) == ("red", 1.0)
 
 
 def test_a_dense_model_that_may_be_at_chance_has_no_retention() -> None:

@@ -47,6 +47,7 @@ def complete(config: dict[str, Any]) -> None:
     _check_criteria(config)
     _fill(config, schema, schema)
     check_sources(config)
+    _fill(config, schema, schema)  # in order again
     for key, entry in config["models"].items():
         _check_model(f"models.{key}", entry)
     _check_budgets(config)

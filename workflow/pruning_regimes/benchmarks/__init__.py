@@ -44,7 +44,5 @@ def load(benchmark: str, entry: Mapping[str, Any], seed: int) -> pl.DataFrame:
 def _unique(at: str, questions: pl.DataFrame) -> pl.DataFrame:
     twice = questions.filter(pl.col("sample_id").is_duplicated())
     if len(twice):
-        raise DataError(
-            f"{at}: the sample_id '{twice['sample_id'][0]}' is there more than once; each question needs its own."
-        )
+        raise DataError(f"{at}: the sample_id '{twice['sample_id'][0]}' more than once; each question needs its own.")
     return questions

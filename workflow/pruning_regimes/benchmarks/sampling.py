@@ -43,8 +43,9 @@ def stratified(
     rng, sizes = np.random.default_rng(seed), {name: sum(map(len, rows)) for name, rows in strata.items()}
     wanted = _shares(sizes, n_samples)
     chosen: list[int] = []
+    room = 0  # what a category leaves, since its next unit is too large, goes to the next category
     for name, groups in strata.items():
-        room = wanted[name]
+        room += wanted[name]
         for at in rng.permutation(len(groups)):
             if len(groups[at]) <= room:
                 chosen += groups[at]
