@@ -216,7 +216,7 @@ def test_errors_of_files(folder: Path) -> None:
         _load(folder / "sub")
     with pytest.raises(DataError, match="holds no rows"):
         _load(_jsonl(folder / "empty.jsonl", []))
-    with pytest.raises(DataError, match=r"benchmarks\.mine\.path: the sample_id 'x' is there more than once"):
+    with pytest.raises(DataError, match=r"benchmarks\.mine\.path: .* has the sample_id 'x' more than once"):
         _load(_jsonl(folder / "twice.jsonl", [row, row]))
     with pytest.raises(DataError, match=r"benchmarks\.mine: question 'x' is empty"):
         _load(_jsonl(folder / "none.jsonl", [row | {"question": ""}]))

@@ -26,12 +26,12 @@ def load(benchmark: str, entry: Mapping[str, Any], seed: int) -> pl.DataFrame:
     if entry["source"] == "public":
         from pruning_regimes.benchmarks import public
 
-        return _unique(f"benchmarks.{benchmark}", public.load(benchmark, entry, seed))
+        return _unique(f"benchmarks.{benchmark}", "its data set", public.load(benchmark, entry, seed))
     if entry["source"] == "custom":
         from pruning_regimes.benchmarks import custom
 
-        return _unique(f"benchmarks.{benchmark}.path", custom.load(benchmark, entry, seed))
-    questions = _unique(f"benchmarks.{benchmark}.path", tables.read(Path(entry["path"]).expanduser(), "benchmark"))
+        return _unique(f"benchmarks.{benchmark}.path", entry["path"], custom.load(benchmark, entry, seed))
+    questions = _unique(f"benchmarks.{benchmark}.path", entry["path"], tables.read(Path(entry["path"]).expanduser(), "benchmark"))
     wanted = entry.get("samples", len(questions))
     if len(questions) < wanted:
         raise DataError(
@@ -41,8 +41,8 @@ def load(benchmark: str, entry: Mapping[str, Any], seed: int) -> pl.DataFrame:
     return questions.sample(wanted, seed=seed).sort("sample_id")
 
 
-def _unique(at: str, questions: pl.DataFrame) -> pl.DataFrame:
+def _unique(at: str, name: str, questions: pl.DataFrame) -> pl.DataFrame:
     twice = questions.filter(pl.col("sample_id").is_duplicated())
     if len(twice):
-        raise DataError(f"{at}: the sample_id '{twice['sample_id'][0]}' more than once; each question needs its own.")
+        raise DataError(f"{at}: {name} has the sample_id '{twice['sample_id'][0]}' more than once; each question needs its own.")
     return questions
