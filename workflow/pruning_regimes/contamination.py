@@ -1,13 +1,12 @@
-"""Calibration samples that are questions of an evaluated benchmark: found by their images and by their words."""
+"""The contamination guard: calibration samples that are questions of an evaluated benchmark."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import json
+import os
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import polars as pl
@@ -15,101 +14,165 @@ from PIL import Image
 
 from pruning_regimes.errors import DataError
 
-SCHEMA = {
+# sample_id of the domain, and the first sample of the benchmark that it matches by its image, or by its question.
+MATCHES = {
     "domain": pl.String,
     "sample_id": pl.String,
     "benchmark": pl.String,
-    "question_id": pl.String,
-    "what": pl.String,
+    "benchmark_sample_id": pl.String,
+    "what": pl.Enum(("image", "question")),
 }
-# Shorter questions, such as "What colour is the car?", are asked of many images.
-WORDS, WORDS_WITHOUT_IMAGE = 12, 6
-MARK = re.compile(r"<image \d+>")
+# Words that a question needs to be told from a phrase that many ask: with images, and without.
+MIN_WORDS, MIN_WORDS_TEXT_ONLY = 12, 6
+ROWS = 64  # rows whose images are looked at in one go; bounds the memory
+MARKER = re.compile(r"<image ?\d*>")
+BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+
+Tables = Mapping[str, pl.DataFrame]
 
 
-def check(calibration: Mapping[str, pl.DataFrame], benchmarks: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """Every calibration sample that shares an image or its question with a benchmark's question.
+def check(calibration: Tables, benchmarks: Tables) -> pl.DataFrame:
+    """Compare all calibration samples with all benchmark questions.
 
-    Images are the same if their pixels are, however they are encoded. Questions are the same if their words are, there
-    are enough of them, and the benchmark asks them about one image only: a form that it asks about many images is no
-    sign.
+    Images are equal if their decoded RGB pixels are, whatever the file format; one that cannot be decoded is compared
+    by its bytes. Only images of a size that both sides have are decoded. Questions are equal if their words are, case
+    and image markers aside: the raw question (`metadata.question`) or the whole one of the benchmark, if the raw one
+    has at least 12 words, or 6 where neither sample has an image. A question that a table asks about several images
+    is a template and matches nothing.
 
     Args:
         calibration: domain -> calibration table.
-        benchmarks: benchmark -> benchmark table.
+        benchmarks: name -> benchmark table.
 
-    Returns: one row per pair, with `SCHEMA`; what is "image" or "question".
+    Returns: one row per calibration sample, benchmark, and kind of match; its columns are MATCHES.
     """
-    pixels = _Pixels([*calibration.values(), *benchmarks.values()])
-    by_image: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    by_words: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for benchmark, table in benchmarks.items():
-        shown: dict[str, set[tuple[str, ...]]] = defaultdict(set)
-        asked = list(_asked(table))
-        for _, words, images in asked:
-            shown[words].add(tuple(pixels.of(image) for image in images))
-        for sample, words, images in asked:
-            for image in {pixels.of(image) for image in images}:
-                by_image[image].append((benchmark, sample))
-            if len(shown[words]) == 1 and _tells(words, bool(images)):
-                by_words[words].append((benchmark, sample))
-    rows = []
-    for domain, table in calibration.items():
-        for sample, words, images in _asked(table):
-            same = {"image": [hit for image in {pixels.of(image) for image in images} for hit in by_image[image]]}
-            same["question"] = by_words.get(words, [])
-            rows += [(domain, sample, *hit, what) for what, hits in same.items() for hit in sorted(set(hits))]
-    return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+    sides = (calibration, benchmarks)
+    with ThreadPoolExecutor(min(32, os.cpu_count() or 1)) as pool:
+        looked = [{name: _look(table, pool) for name, table in side.items()} for side in sides]
+        # Digests of the files -> digests of the pixels, where the other side has an image of that size.
+        sizes = [pl.concat([_EMPTY, *side.values()])["size"].drop_nulls().unique() for side in looked]
+        shared = sizes[0].filter(sizes[0].is_in(sizes[1].implode()))
+        pixels: dict[str, str] = {}
+        for side, found in zip(sides, looked, strict=True):
+            for name, table in side.items():
+                wanted = found[name].filter(pl.col("size").is_in(shared.implode()))
+                wanted = wanted.filter(~pl.col("file").is_in(list(pixels))).unique("file", keep="first")
+                pixels.update(_pixels(table, wanted, pool))
+    images = [
+        {name: table.select("sample_id", key=pl.col("file").replace(pixels)) for name, table in side.items()}
+        for side in looked
+    ]
+    asked = [
+        {name: _questions(table, looked[number][name]) for name, table in side.items()}
+        for number, side in enumerate(sides)
+    ]
+    found = [_matches(images, "image"), _matches(asked, "question")]
+    return pl.concat(found).sort("domain", "sample_id", "benchmark", "what")
 
 
 def refuse(matches: pl.DataFrame) -> None:
-    """Stop a study whose calibration samples are in its benchmarks.
-
-    Raises: DataError if there are matches.
-    """
-    if len(matches):
-        first = matches.row(0, named=True)
-        n = matches.select("domain", "sample_id").n_unique()
-        raise DataError(
-            f"{n} calibration samples are questions of evaluated benchmarks; the first is '{first['sample_id']}' of "
-            f"domains.{first['domain']}, which has the {first['what']} of question '{first['question_id']}' of "
-            f"benchmarks.{first['benchmark']}; take other calibration data, or set 'contamination: warn'."
-        )
+    """Raises: DataError if there is a match."""
+    if not len(matches):
+        return
+    count = matches.select("domain", "sample_id").n_unique()
+    first = matches.row(0, named=True)
+    raise DataError(
+        f"{count} calibration sample{'s' if count > 1 else ''} of the evaluated benchmarks: the {first['what']} of sample "
+        f"'{first['sample_id']}' of domain '{first['domain']}' is that of question '{first['benchmark_sample_id']}' of "
+        f"benchmark '{first['benchmark']}'; use other calibration data, or set 'contamination: warn'."
+    )
 
 
-def _asked(table: pl.DataFrame) -> Iterator[tuple[str, str, list[bytes]]]:
-    """Name, words of the question itself and images of each row."""
-    for row in table.iter_rows(named=True):
-        stated = json.loads(row.get("metadata") or "{}")
-        question = stated.get("question", row["question"])
-        yield row["sample_id"], " ".join(MARK.sub(" ", question).casefold().split()), row["images"]
+_EMPTY = pl.DataFrame(
+    schema={"sample_id": pl.String, "row": pl.Int64, "place": pl.Int64, "file": pl.String, "size": pl.String}
+)
 
 
-def _tells(words: str, has_image: bool) -> bool:
-    return len(words.split()) >= (WORDS if has_image else WORDS_WITHOUT_IMAGE)
+def _look(table: pl.DataFrame, pool: ThreadPoolExecutor) -> pl.DataFrame:
+    """One row per image: its sample, row and place in the table, the digest of its file, and its size if it has one."""
+    found = [_EMPTY]
+    for begin, rows in _slices(table):
+        places = [(row, place) for row, images in enumerate(rows) for place in range(len(images))]
+        described = pool.map(_describe, (image for images in rows for image in images))
+        samples = table["sample_id"].slice(begin, len(rows))
+        lines = [
+            (samples[row], begin + row, place, *about) for (row, place), about in zip(places, described, strict=True)
+        ]
+        found.append(pl.DataFrame(lines, schema=_EMPTY.schema, orient="row"))
+    return pl.concat(found)
 
 
-class _Pixels:
-    """What encoded images show, hashed; each different file is decoded once."""
-
-    def __init__(self, tables: list[pl.DataFrame]) -> None:
-        files = {image for table in tables for images in table["images"] for image in images}
-        with ThreadPoolExecutor() as pool:
-            self._shown = dict(zip(map(_file, files), pool.map(_pixels, files), strict=True))
-
-    def of(self, image: bytes) -> str:
-        """The hash of what an image shows."""
-        return self._shown[_file(image)]
-
-
-def _file(image: bytes) -> str:
-    return hashlib.sha256(image).hexdigest()
+def _pixels(table: pl.DataFrame, wanted: pl.DataFrame, pool: ThreadPoolExecutor) -> Iterator[tuple[str, str]]:
+    """Digest of the file -> of the pixels, of the wanted images that can be decoded."""
+    rows = wanted.partition_by("row", as_dict=True, maintain_order=True)
+    chosen = sorted(row for (row,) in rows)
+    for begin, images in _slices(table[chosen]):
+        named = [
+            (file, encoded[place])
+            for row, encoded in zip(chosen[begin : begin + len(images)], images, strict=True)
+            for place, file in rows[(row,)].select("place", "file").iter_rows()
+        ]
+        digests = pool.map(_pixel_digest, (image for _, image in named))
+        yield from ((file, digest) for (file, _), digest in zip(named, digests, strict=True) if digest is not None)
 
 
-def _pixels(image: bytes) -> str:
-    """Hash of size and pixels; of the file itself if it cannot be decoded."""
+def _slices(table: pl.DataFrame) -> Iterator[tuple[int, list[list[bytes]]]]:
+    """The images of ROWS rows at a time, with the number of the first."""
+    for begin in range(0, len(table), ROWS):
+        yield begin, table["images"].slice(begin, ROWS).to_list()
+
+
+def _describe(image: bytes) -> tuple[str, str | None]:
+    """Digest of a file, and the image's size as in its header."""
+    try:
+        size = "{}x{}".format(*Image.open(io.BytesIO(image)).size)
+    except BROKEN:
+        size = None
+    return hashlib.blake2b(image, digest_size=16).hexdigest(), size
+
+
+def _pixel_digest(image: bytes) -> str | None:
     try:
         decoded = Image.open(io.BytesIO(image)).convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return _file(image)
-    return hashlib.sha256(f"{decoded.size}".encode() + decoded.tobytes()).hexdigest()
+    except BROKEN:
+        return None
+    return hashlib.blake2b(decoded.tobytes(), digest_size=16, person=repr(decoded.size).encode()[:16]).hexdigest()
+
+
+def _questions(table: pl.DataFrame, images: pl.DataFrame) -> pl.DataFrame:
+    """sample_id, key: the words of each question that is long enough and no template, and whether it has images."""
+    about = images.group_by("sample_id").agg(pl.col("file").sort())
+    raw = pl.col("question")
+    if "metadata" in table.columns:
+        raw = pl.coalesce(pl.col("metadata").str.json_path_match("$.question"), raw)
+    rows = table.select("sample_id", "question", raw=raw).join(about, on="sample_id", how="left", maintain_order="left")
+    lines = []
+    for sample, question, raw_question, files in rows.iter_rows():
+        words = _words(raw_question)
+        if len(words) >= MIN_WORDS_TEXT_ONLY:
+            texts = {" ".join(words), " ".join(_words(question))}
+            lines += [(sample, text, len(words), "".join(files or ())) for text in sorted(texts)]
+    schema = {"sample_id": pl.String, "key": pl.String, "words": pl.Int64, "shown": pl.String}
+    found = pl.DataFrame(lines, schema=schema, orient="row")
+    return found.filter(pl.col("shown").n_unique().over("key") == 1)
+
+
+def _words(text: str) -> list[str]:
+    return MARKER.sub(" ", text.casefold()).split()
+
+
+def _matches(sides: Iterable[Tables], what: str) -> pl.DataFrame:
+    calibration, benchmarks = sides
+    found = [pl.DataFrame(schema=MATCHES)]
+    for benchmark, questions in benchmarks.items():
+        first = questions.unique("key", keep="first", maintain_order=True).rename({"sample_id": "benchmark_sample_id"})
+        for domain, samples in calibration.items():
+            rows = samples.join(first, on="key", how="inner", maintain_order="left")
+            if what == "question":
+                text_only = (pl.col("shown") == "") & (pl.col("shown_right") == "")
+                rows = rows.filter(text_only | (pl.min_horizontal("words", "words_right") >= MIN_WORDS))
+            rows = rows.unique("sample_id", keep="first", maintain_order=True).with_columns(
+                domain=pl.lit(domain), benchmark=pl.lit(benchmark), what=pl.lit(what)
+            )
+            found.append(rows.select(pl.col(name).cast(dtype) for name, dtype in MATCHES.items()))
+    return pl.concat(found)

@@ -68,7 +68,8 @@ def gpu_hours(billions: float, n_variants: int, questions: Mapping[str, tuple[in
 
 def _said(section: str, key: str, about: Mapping[str, Any], revision: str | None) -> str:
     source = about["sources"][0]
-    where = f"{source['id']} ({source['split']}) at {revision or source['revision']}"
+    config = "" if source.get("config", "default") == "default" else f"{source['config']}, "
+    where = f"{source['id']} ({config}{source['split']}) at {revision or source['revision']}"
     return f"{section}.{key}: {where}, about {about['size_mb']} MB, {about['licence']}"
 
 
@@ -97,8 +98,6 @@ def _hours(config: Mapping[str, Any]) -> list[str]:
         billions = n_billions(entry["path"]) if is_hub_id(entry["path"]) else None
         if billions:
             hours = gpu_hours(billions, n_variants, counted)
-            total = sum(n for n, _ in counted.values())
-            found.append(
-                f"models.{key}: about {hours:.0f} GPU hours (H100) for {total} questions x {n_variants} variants"
-            )
+            what = f"{sum(n for n, _ in counted.values())} questions x {n_variants} variants"
+            found.append(f"models.{key}: about {max(hours, 0.1):.1f} GPU hours (H100) for {what}")
     return found

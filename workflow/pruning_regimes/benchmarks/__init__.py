@@ -31,7 +31,9 @@ def load(benchmark: str, entry: Mapping[str, Any], seed: int) -> pl.DataFrame:
         from pruning_regimes.benchmarks import custom
 
         return _unique(f"benchmarks.{benchmark}.path", entry["path"], custom.load(benchmark, entry, seed))
-    questions = _unique(f"benchmarks.{benchmark}.path", entry["path"], tables.read(Path(entry["path"]).expanduser(), "benchmark"))
+    questions = _unique(
+        f"benchmarks.{benchmark}.path", entry["path"], tables.read(Path(entry["path"]).expanduser(), "benchmark")
+    )
     wanted = entry.get("samples", len(questions))
     if len(questions) < wanted:
         raise DataError(
@@ -44,5 +46,7 @@ def load(benchmark: str, entry: Mapping[str, Any], seed: int) -> pl.DataFrame:
 def _unique(at: str, name: str, questions: pl.DataFrame) -> pl.DataFrame:
     twice = questions.filter(pl.col("sample_id").is_duplicated())
     if len(twice):
-        raise DataError(f"{at}: {name} has the sample_id '{twice['sample_id'][0]}' more than once; each question needs its own.")
+        raise DataError(
+            f"{at}: {name} has the sample_id '{twice['sample_id'][0]}' more than once; each question needs its own."
+        )
     return questions

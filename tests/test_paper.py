@@ -1,0 +1,103 @@
+"""The shipped studies: what they announce, and the paper's whole flow on a tiny model and miniature benchmarks."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import miniatures
+import polars as pl
+import pytest
+import yaml
+from test_workflow import ROOT, snakemake
+
+from pruning_regimes import estimates, tables
+from pruning_regimes.benchmarks import registry
+from pruning_regimes.demo import models as demo_models
+
+N = 12
+STUDIES = ("paper", "smoke", "beyond")
+
+
+def shipped(study: str) -> dict[str, Any]:
+    """A study of the folder config/."""
+    return yaml.safe_load((ROOT / "config" / f"{study}.yaml").read_text())
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_dry_run_needs_no_network_and_tells_what_is_to_come(study: str, tmp_path: Path) -> None:
+    file = ROOT / "config" / f"{study}.yaml"
+    fixed = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path), "--configfile", str(file)]
+    done = subprocess.run([sys.executable, "-m", "snakemake", "--dry-run", *fixed], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    config = shipped(study)
+    for key, entry in config["models"].items():
+        assert f"models.{key}: {entry['path']} at main, about " in done.stderr
+        assert f"models.{key}: about " in done.stderr.split(f"models.{key}: {entry['path']}")[1]
+    for key in config["benchmarks"]:
+        source = registry.entry(key)["sources"][0]
+        assert f"benchmarks.{key}: {source['id']} (" in done.stderr
+    assert "demo-llava" not in done.stdout + done.stderr
+
+
+def test_the_small_study_is_the_papers_with_few_samples() -> None:
+    paper, smoke = shipped("paper"), shipped("smoke")
+    for study in (paper, smoke):
+        for entry in [*study["domains"].values(), *study["benchmarks"].values()]:
+            assert entry.pop("samples") <= (20 if study is smoke else 2**31)
+        for entry in study["models"].values():
+            del entry["batch_size"]
+    assert paper == smoke
+
+
+@pytest.mark.parametrize(
+    ("path", "billions"),
+    [
+        ("Qwen/Qwen3-VL-2B-Instruct", 2),
+        ("llava-hf/llava-1.5-7b-hf", 7),
+        ("HuggingFaceTB/SmolVLM-0.5B", 0.5),
+        ("google/paligemma2", None),
+    ],
+)
+def test_the_size_of_a_model_is_read_from_its_id(path: str, billions: float | None) -> None:
+    assert estimates.n_billions(path) == billions
+
+
+def test_gpu_hours_grow_with_variants_and_questions() -> None:
+    one = estimates.gpu_hours(2, 10, {"a": (100, 16)})
+    assert 0 < one < estimates.gpu_hours(2, 10, {"a": (100, 512)})
+    assert estimates.gpu_hours(2, 20, {"a": (100, 16)}) == pytest.approx(2 * one)
+    assert estimates.gpu_hours(2, 10, {"a": (100, 16), "b": (100, 16)}) == pytest.approx(2 * one)
+
+
+def test_the_papers_flow_with_every_known_benchmark(tmp_path: Path) -> None:
+    model, processor = demo_models.build("idefics3", seed=3)
+    model.save_pretrained(tmp_path / "model")
+    processor.save_pretrained(tmp_path / "model")
+    config = copy.deepcopy(shipped("paper"))
+    config["models"] = {"tiny": {"path": "model", "dtype": "float32"}}
+    config["budgets"] = [1, 0.4]
+    for domain in config["domains"].values():
+        domain |= {"samples": 6, "path": "sets"}
+        for name in domain["datasets"]:
+            miniatures.write_set(name, tmp_path / "sets" / name, 8)
+    config["benchmarks"] = {}
+    for name in miniatures.NAMES:
+        miniatures.write(name, tmp_path / name, N)
+        config["benchmarks"][name] = {"source": "public", "path": name, "max_new_tokens": 4}
+    config["statistics"] = {"resamples": 200}
+    # The miniatures of calibration sets and benchmarks show the same pictures.
+    refused = snakemake(tmp_path, config, "results/tables/contamination.csv", check=False)
+    assert "calibration samples are questions of evaluated benchmarks" in refused.stderr
+    snakemake(tmp_path, config | {"contamination": "warn"})
+    results = tmp_path / "results"
+    metrics = pl.read_csv(results / "tables" / "metrics.csv")
+    for name in miniatures.NAMES:
+        scores = tables.read(results / "scores" / "tiny" / f"{name}.parquet", "scores")
+        assert scores["error"].null_count() == len(scores), name
+        of_benchmark = set(metrics.filter(pl.col("benchmark") == name)["metric"])
+        assert {"accuracy", "unparsed_rate", "constant_answer", "shuffled_answer"} <= of_benchmark
+    assert (results / "figures" / "regimes.png").is_file()
