@@ -6,8 +6,13 @@ import re
 from pathlib import Path
 
 from pruning_regimes import reference
+from pruning_regimes.benchmarks import reference as benchmarks
 
 ROOT = Path(__file__).parents[1]
+
+
+def test_the_page_of_benchmarks_is_that_of_the_entries() -> None:
+    assert benchmarks.page() == (ROOT / "workflow" / "docs" / "benchmarks.md").read_text()
 
 
 def test_the_config_reference_is_that_of_the_schema() -> None:

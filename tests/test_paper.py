@@ -32,15 +32,16 @@ def test_a_dry_run_needs_no_network_and_tells_what_is_to_come(study: str, tmp_pa
     file = ROOT / "config" / f"{study}.yaml"
     fixed = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path), "--configfile", str(file)]
     done = subprocess.run([sys.executable, "-m", "snakemake", "--dry-run", *fixed], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-2000:]
+    told = done.stdout + done.stderr
+    assert done.returncode == 0, told[-2000:]
     config = shipped(study)
     for key, entry in config["models"].items():
-        assert f"models.{key}: {entry['path']} at main, about " in done.stderr
-        assert f"models.{key}: about " in done.stderr.split(f"models.{key}: {entry['path']}")[1]
+        assert f"models.{key}: {entry['path']} at main, about " in told
+        assert f"models.{key}: about " in told.split(f"models.{key}: {entry['path']}")[1]
     for key in config["benchmarks"]:
         source = registry.entry(key)["sources"][0]
-        assert f"benchmarks.{key}: {source['id']} (" in done.stderr
-    assert "demo-llava" not in done.stdout + done.stderr
+        assert f"benchmarks.{key}: {source['id']} (" in told
+    assert "demo-llava" not in told
 
 
 def test_the_small_study_is_the_papers_with_few_samples() -> None:

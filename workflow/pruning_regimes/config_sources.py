@@ -77,6 +77,11 @@ def _fill_public(name: str, key: str, entry: dict[str, Any]) -> None:
     benchmark = entry.setdefault("benchmark", key)
     _known(f"{name}.benchmark" if named else name, benchmark, known.names())
     about = known.entry(benchmark)
+    if not about["sources"] and "path" not in entry:
+        raise ConfigError(
+            f"{name}: the key 'path' is missing; {about['title']} is not on the hub, and needs a local copy with "
+            f"{about['upstream']['file']}."
+        )
     for field in ("group", "max_new_tokens"):
         entry.setdefault(field, about[field])
     prompt = entry.setdefault("prompt", next(iter(about["prompts"])))

@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import polars as pl
@@ -26,7 +26,6 @@ MATCHES = {
 MIN_WORDS, MIN_WORDS_TEXT_ONLY = 12, 6
 ROWS = 64  # rows whose images are looked at in one go; bounds the memory
 MARKER = re.compile(r"<image ?\d*>")
-BROKEN = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
 
 Tables = Mapping[str, pl.DataFrame]
 
@@ -77,8 +76,8 @@ def refuse(matches: pl.DataFrame) -> None:
     count = matches.select("domain", "sample_id").n_unique()
     first = matches.row(0, named=True)
     raise DataError(
-        f"{count} calibration sample{'s' if count > 1 else ''} of the evaluated benchmarks: the {first['what']} of sample "
-        f"'{first['sample_id']}' of domain '{first['domain']}' is that of question '{first['benchmark_sample_id']}' of "
+        f"Calibration and evaluation share data: {count} calibration samples, the first of them '{first['sample_id']}' "
+        f"of domain '{first['domain']}', whose {first['what']} is that of '{first['benchmark_sample_id']}' of "
         f"benchmark '{first['benchmark']}'; use other calibration data, or set 'contamination: warn'."
     )
 
@@ -91,42 +90,41 @@ _EMPTY = pl.DataFrame(
 def _look(table: pl.DataFrame, pool: ThreadPoolExecutor) -> pl.DataFrame:
     """One row per image: its sample, row and place in the table, the digest of its file, and its size if it has one."""
     found = [_EMPTY]
-    for begin, rows in _slices(table):
-        places = [(row, place) for row, images in enumerate(rows) for place in range(len(images))]
-        described = pool.map(_describe, (image for images in rows for image in images))
-        samples = table["sample_id"].slice(begin, len(rows))
-        lines = [
-            (samples[row], begin + row, place, *about) for (row, place), about in zip(places, described, strict=True)
+    for part in _parts(list(range(len(table)))):
+        rows, samples = table["images"].gather(part).to_list(), table["sample_id"].gather(part)
+        places = [
+            (sample, row, place)
+            for sample, row, images in zip(samples, part, rows, strict=True)
+            for place in range(len(images))
         ]
+        described = pool.map(_describe, (image for images in rows for image in images))
+        lines = [(*place, *about) for place, about in zip(places, described, strict=True)]
         found.append(pl.DataFrame(lines, schema=_EMPTY.schema, orient="row"))
     return pl.concat(found)
 
 
 def _pixels(table: pl.DataFrame, wanted: pl.DataFrame, pool: ThreadPoolExecutor) -> Iterator[tuple[str, str]]:
     """Digest of the file -> of the pixels, of the wanted images that can be decoded."""
-    rows = wanted.partition_by("row", as_dict=True, maintain_order=True)
-    chosen = sorted(row for (row,) in rows)
-    for begin, images in _slices(table[chosen]):
-        named = [
-            (file, encoded[place])
-            for row, encoded in zip(chosen[begin : begin + len(images)], images, strict=True)
-            for place, file in rows[(row,)].select("place", "file").iter_rows()
-        ]
-        digests = pool.map(_pixel_digest, (image for _, image in named))
-        yield from ((file, digest) for (file, _), digest in zip(named, digests, strict=True) if digest is not None)
+    places: dict[int, list[tuple[int, str]]] = {}
+    for row, place, file in wanted.select("row", "place", "file").iter_rows():
+        places.setdefault(row, []).append((place, file))
+    for part in _parts(sorted(places)):
+        rows = dict(zip(part, table["images"].gather(part).to_list(), strict=True))
+        files = [file for row in part for _, file in places[row]]
+        digests = pool.map(_pixel_digest, [rows[row][place] for row in part for place, _ in places[row]])
+        yield from ((file, digest) for file, digest in zip(files, digests, strict=True) if digest is not None)
 
 
-def _slices(table: pl.DataFrame) -> Iterator[tuple[int, list[list[bytes]]]]:
-    """The images of ROWS rows at a time, with the number of the first."""
-    for begin in range(0, len(table), ROWS):
-        yield begin, table["images"].slice(begin, ROWS).to_list()
+def _parts(rows: Sequence[int]) -> Iterator[Sequence[int]]:
+    """So many rows at a time that their images fit into memory."""
+    return (rows[begin : begin + ROWS] for begin in range(0, len(rows), ROWS))
 
 
 def _describe(image: bytes) -> tuple[str, str | None]:
     """Digest of a file, and the image's size as in its header."""
     try:
         size = "{}x{}".format(*Image.open(io.BytesIO(image)).size)
-    except BROKEN:
+    except Exception:  # damaged files make the decoders raise almost anything
         size = None
     return hashlib.blake2b(image, digest_size=16).hexdigest(), size
 
@@ -134,7 +132,7 @@ def _describe(image: bytes) -> tuple[str, str | None]:
 def _pixel_digest(image: bytes) -> str | None:
     try:
         decoded = Image.open(io.BytesIO(image)).convert("RGB")
-    except BROKEN:
+    except Exception:  # as above
         return None
     return hashlib.blake2b(decoded.tobytes(), digest_size=16, person=repr(decoded.size).encode()[:16]).hexdigest()
 
