@@ -109,12 +109,6 @@ def test_images_are_looked_at_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     assert matches(samples, questions) == wanted
 
 
-def test_short_words_tell_a_question_without_an_image() -> None:
-    asked = benchmark(("What is seven times eight minus two?", []))
-    assert whats(calibration("What is seven times eight minus  TWO?"), asked) == ["question"]
-    assert whats(calibration("What is seven times eight minus two?", image(1)), asked) == []
-
-
 def test_damaged_images_match_by_their_bytes() -> None:
     broken = [b"", b"no image", picture(1)[:60], picture(1, (64, 64))[:3000], picture(1)[:-30] + b"x" * 30]
     samples = calibration(*(("a", [image]) for image in broken))

@@ -1,4 +1,4 @@
-"""The table of known benchmarks and calibration sets, for the docs: `python -m pruning_regimes.benchmarks.reference`."""
+"""The page of known benchmarks and calibration sets: `python -m pruning_regimes.benchmarks.reference`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PAGE = """\
 
 Made by `python -m pruning_regimes.benchmarks.reference` from `workflow/pruning_regimes/benchmarks/entries/` and
 `workflow/pruning_regimes/calibration/sets.yaml`, where all ids, revisions and prompts are. Read a data set's licence
-before you use it. `upstream` in the column of sources means that a local copy of the benchmark's own files is taken too.
+before you use it. `upstream` among the sources means that a local copy of the benchmark's own files is taken too.
 
 ## Benchmarks
 
