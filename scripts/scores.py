@@ -8,6 +8,7 @@ from pruning_regimes import judge, scoring, tables
 from pruning_regimes.benchmarks import registry
 from pruning_regimes.jobs import job
 from pruning_regimes.scoring import aggregates
+from pruning_regimes.variants import dense_id
 
 
 def main(
@@ -33,8 +34,7 @@ def main(
         scores = judge.apply(scores, tables.read(judgements, "judgements"))
     made_from = {"questions": len(questions), "scoring": mode, "judged": judgements is not None, "seed": seed}
     tables.write(scores, "scores", output, made_from)
-    chosen = tables.read(variants, "variants")
-    dense = answers.filter(pl.col("variant_id") == chosen.filter(pl.col("criterion") == tables.DENSE)["variant_id"][0])
+    dense = answers.filter(pl.col("variant_id") == dense_id(tables.read(variants, "variants")))
     names = registry.entry(known)["metrics"] if known else []
     found = aggregates.metrics(questions, scores, names)
     baselines = aggregates.baselines(questions, dense, score, seed)

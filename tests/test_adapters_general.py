@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections import Counter
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,7 +9,7 @@ from typing import Any
 import miniatures
 import polars as pl
 import pytest
-from datasets import Dataset
+from asked import answered, rows
 from miniatures.general import GENERAL, picture
 
 from pruning_regimes import benchmarks, prompts, scoring
@@ -137,8 +134,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def _rows(questions: pl.DataFrame) -> list[dict[str, Any]]:
-    rows = questions.sort("sample_id").to_dicts()
-    return [{**row, "metadata": json.loads(row["metadata"])} for row in rows]
+    return rows(questions.sort("sample_id"))
 
 
 def _showing(questions: pl.DataFrame, image: int) -> dict[str, Any]:
@@ -171,10 +167,8 @@ def test_every_row_can_be_asked_and_scored(local: Any, name: str) -> None:
         assert row["images"] and row["metadata"]["question"]
     # The reference answer is right, in both modes, and every aggregate finds what it needs.
     answers = [row["answers"][0] for row in questions.iter_rows(named=True)]
-    said = {"variant_id": "v", "sample_id": questions["sample_id"], "prompt_digest": "", "response": answers}
-    predictions = pl.DataFrame({**said, "n_tokens": 1, "finish_reason": "stop", "error": None})
-    for mode in ("clean", "upstream"):
-        scores = scoring.score(questions, predictions.cast({"error": pl.String}), mode=mode)
+    for mode in scoring.MODES:
+        scores = scoring.score(questions, answered(questions, answers), mode=mode)
         # Three annotators of ten must agree.
         assert scores["score"].to_list() == [1.0] * N, mode
     found = aggregates.metrics(questions, scores, registry.entry(name).get("metrics", ()))
@@ -287,16 +281,6 @@ def test_gqa_questions_find_their_images(local: Any) -> None:
     assert (rows[1]["answers"], rows[1]["answer_type"], rows[1]["category"]) == (["table"], "gqa", "query")
 
 
-@pytest.mark.parametrize(("name", "unit"), [("mme", "pair"), ("mmbench", "base"), ("hallusionbench", "set")])
-def test_a_subsample_keeps_units_whole(tmp_path: Path, name: str, unit: str) -> None:
-    miniatures.write(name, tmp_path, 56)
-    entry = {"source": "public", "benchmark": name, "path": str(tmp_path)}
-    sizes = Counter(row["metadata"][unit] for row in _rows(benchmarks.load(name, entry, seed=0)))
-    drawn = Counter(row["metadata"][unit] for row in _rows(benchmarks.load(name, {**entry, "samples": 28}, seed=0)))
-    assert drawn and len(drawn) < len(sizes)
-    assert all(sizes[key] == count for key, count in drawn.items())
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -320,121 +304,3 @@ def test_a_letter_beyond_the_options_read_means_that_they_were_misread() -> None
     row = {"question": "Which?\nA. x\nB. y\nPlease answer directly with only the letter.", "answer": "C"}
     assert realworldqa.convert(row)["options"] == [""] * 4
     assert mmstar.convert({"question": "Which?\nOptions: A: x, B: y", "answer": "D"})["options"] == [""] * 4
-
-
-@pytest.fixture
-def real(tmp_path: Path) -> Any:
-    """A folder of real rows, found beside the checkout; tests copy what they need of it into upstream's layout."""
-    if not SAMPLES.is_dir():
-        pytest.skip("real rows are not here (../shared/real_samples)")
-
-    def load(name: str, entry: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-        public = {"source": "public", "benchmark": name, "path": str(tmp_path)}
-        return _rows(benchmarks.load(name, {**public, **(entry or {})}, seed=0))
-
-    return load
-
-
-def _hub(directory: Path, name: str, rows: list[dict[str, Any]]) -> None:
-    """Real rows in the schema that the benchmark has on the hub."""
-    source = registry.entry(name)["sources"][0]
-    config = source.get("config", "default")
-    folder = directory / ("data" if config == "default" else config)
-    folder.mkdir()
-    features = GENERAL[name](1).features
-    table = Dataset.from_list([{**dict.fromkeys(features), **row} for row in rows], features=features)
-    table.to_parquet(folder / f"{source['split']}-00000-of-00001.parquet")
-
-
-def _png(path: Path) -> bytes:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(picture(len(path.name))["bytes"])
-    return path.read_bytes()
-
-
-def test_real_scienceqa_rows(real: Any, tmp_path: Path) -> None:
-    folder = SAMPLES / "scienceqa"
-    problems = json.loads((folder / "problems_sample.json").read_text())
-    rows = [
-        {**row, "image": {"bytes": (folder / "images" / "test" / pid / "image.png").read_bytes(), "path": None}}
-        for pid, row in problems.items()
-    ]
-    _hub(tmp_path, "scienceqa", [{key: row[key] for key in row if key != "split"} for row in rows])
-    found = real("scienceqa")
-    for row, raw in zip(found, problems.values(), strict=True):
-        hint = f"Context: {raw['hint']}\n" if raw["hint"] else ""
-        assert row["question"].startswith(f"{hint}{raw['question']}\nA. {raw['choices'][0]}\nB. ")
-        assert row["choices"][ord(row["answers"][0]) - 65] == raw["choices"][raw["answer"]]
-        assert prompts.decode(row["images"])[0].size > (1, 1)
-
-
-def test_real_mmmu_rows(real: Any, tmp_path: Path) -> None:
-    folder = SAMPLES / "mmmu_pro_tool"
-    raws = [json.loads(line) for line in (folder / "data_sample.jsonl").read_text().splitlines()]
-    rows = []
-    for number, raw in enumerate(raws):
-        images = {key: value for key, value in raw.items() if key.startswith("image_")}
-        row = {"id": f"validation_Music_{number:02}", "options": str(raw["options"]), "topic_difficulty": "Easy"}
-        row |= {"question": raw["question"], "answer": raw["answer"], "question_type": "multiple-choice"}
-        row |= {key: {"bytes": (folder / value).read_bytes(), "path": None} for key, value in images.items()}
-        rows.append({**row, "subfield": "Music"})
-    _hub(tmp_path, "mmmu", rows)
-    found = real("mmmu")
-    assert max(len(row["images"]) for row in found) == 5
-    for row, raw in zip(found, raws, strict=True):
-        assert row["choices"] == raw["options"] and row["answers"] == [raw["answer"]]
-        assert row["chance"] == 1 / len(raw["options"])
-        # The k-th image stands where `<image k>` was first mentioned.
-        mentioned = list(dict.fromkeys(re.findall(r"<image (\d)>", raw["question"] + str(raw["options"]))))
-        assert [str(number + 1) for number in prompts.content(row["question"], len(row["images"]))[1]] == mentioned
-
-
-def test_real_chartqa_rows(real: Any, tmp_path: Path) -> None:
-    raws = json.loads((SAMPLES / "chartqa_textonly" / "test_human_sample.json").read_text())
-    rows = [
-        {"type": "human_test", "question": raw["query"], "answer": raw["label"], "image": picture(1)} for raw in raws
-    ]
-    _hub(tmp_path, "chartqa", [{**row, "image": picture(1)} for row in rows])
-    for row, raw in zip(real("chartqa"), raws, strict=True):
-        assert row["question"] == f"{raw['query']}\nAnswer the question with a single word."
-        assert row["answers"] == [raw["label"]]
-
-
-def test_real_pope_rows(real: Any, tmp_path: Path) -> None:
-    rows = []
-    for path in sorted((SAMPLES / "pope_textonly").glob("coco_pope_*.json")):
-        for raw in map(json.loads, path.read_text().splitlines()):
-            row = {"id": str(len(rows)), "question_id": str(raw["question_id"]), "image_source": raw["image"]}
-            row |= {"question": raw["text"], "answer": raw["label"], "category": path.stem.split("_")[2]}
-            rows.append({**row, "image": picture(len(rows))})
-    _hub(tmp_path, "pope", rows)
-    found = real("pope")
-    assert [row["answers"] for row in found] == [[row["answer"]] for row in rows]
-    assert {row["category"] for row in found} == {"adversarial", "popular", "random"}
-    assert len({row["sample_id"] for row in found}) == len(rows)  # question_id counts anew in each setting
-
-
-def test_real_ocrbench_file(real: Any, tmp_path: Path) -> None:
-    raws = json.loads((SAMPLES / "ocrbench_textonly" / "OCRBench_sample.json").read_text())
-    (tmp_path / "OCRBench.json").write_text(json.dumps(raws))
-    images = [_png(tmp_path / "OCRBench_Images" / raw["image_path"]) for raw in raws]
-    found = real("ocrbench")
-    for row, raw, image in zip(found, raws, images, strict=True):
-        assert row["question"] == raw["question"].strip() and row["images"] == [image]
-        assert row["answers"] == (raw["answers"] if isinstance(raw["answers"], list) else [raw["answers"]])
-        assert (row["category"], row["metadata"]["dataset"]) == (raw["type"], raw["dataset_name"])
-
-
-def test_real_hallusionbench_file(real: Any, tmp_path: Path) -> None:
-    raws = json.loads((SAMPLES / "hallusionbench_textonly" / "HallusionBench_sample.json").read_text())
-    (tmp_path / "HallusionBench.json").write_text(json.dumps(raws))
-    raws = [raw for raw in raws if raw["filename"]]
-    for raw in raws:
-        _png(tmp_path / raw["filename"])
-    found = {row["sample_id"]: row for row in real("hallusionbench")}
-    assert len(found) == len(raws)  # those without an image are left out
-    for raw in raws:
-        keys = ("category", "subcategory", "set_id", "figure_id", "question_id")
-        row = found["_".join(raw[key] for key in keys)]
-        assert row["question"] == raw["question"]
-        assert row["answers"] == ["yes" if raw["gt_answer"] == "1" else "no"]

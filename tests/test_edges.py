@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 from test_regimes import scores, variants
+from test_tables import ROWS
 
 from pruning_regimes import regimes, tables
 from pruning_regimes.errors import DataError
@@ -50,20 +51,10 @@ def test_benchmarks_are_resampled_independently() -> None:
 
 def test_a_reader_of_the_old_table_keeps_it_while_a_new_one_is_written(tmp_path: Path) -> None:
     path = tmp_path / "scores.parquet"
-    row = {
-        "variant_id": "v",
-        "sample_id": "s",
-        "category": "c",
-        "chance": 0.5,
-        "extracted": None,
-        "method": "unparsed",
-        "error": None,
-    }
-    row["score"] = 1.0
-    tables.write([row], "scores", path, {})
+    tables.write(ROWS, "scores", path, {})
     before = path.read_bytes()
     with path.open("rb") as reader:
-        tables.write([row, {**row, "sample_id": "t"}], "scores", path, {})
+        tables.write([*ROWS, {**ROWS[0], "sample_id": "t"}], "scores", path, {})
         assert os.fstat(reader.fileno()).st_ino != path.stat().st_ino
         assert reader.read() == before
 

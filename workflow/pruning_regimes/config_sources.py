@@ -7,6 +7,7 @@ from typing import Any
 
 from pruning_regimes import tables
 from pruning_regimes.benchmarks import registry as known
+from pruning_regimes.benchmarks.sampling import check_enough
 from pruning_regimes.calibration import registry as sets
 from pruning_regimes.errors import ConfigError, DataError, nearest
 from pruning_regimes.paths import expanded, neighbour
@@ -103,8 +104,7 @@ def _check_path(name: str, entry: Mapping[str, Any], table: str) -> None:
         n_rows = tables.n_rows(path, table)
     except DataError as error:
         raise ConfigError(f"{name}.path: {error}") from error
-    if n_rows < entry.get("samples", 1):
-        raise ConfigError(
-            f"{name}.samples: {entry['samples']} samples are asked for, but {entry['path']} holds {n_rows}; "
-            f"ask for at most {n_rows}."
-        )
+    try:
+        check_enough(f"{name}.samples", "samples", entry["path"], n_rows, entry.get("samples"))
+    except DataError as error:
+        raise ConfigError(str(error)) from error

@@ -32,11 +32,10 @@ def lines(config: Mapping[str, Any]) -> list[str]:
         config: a complete config.
     """
     found = []
-    for key, entry in config["models"].items():
-        if is_hub_id(entry["path"]) and not Path(entry["path"]).exists():
-            billions = n_billions(entry["path"])
-            size = f"about {billions * BYTES:.0f} GB" if billions else "size unknown"
-            found.append(f"models.{key}: {entry['path']} at {entry['revision']}, {size}")
+    for key, entry in _hub_models(config):
+        billions = n_billions(entry["path"])
+        size = f"about {billions * BYTES:.0f} GB" if billions else "size unknown"
+        found.append(f"models.{key}: {entry['path']} at {entry['revision']}, {size}")
     found += [_said("domains", *item) for item in _domains(config)] + [
         _said("benchmarks", *item) for item in _benchmarks(config)
     ]
@@ -66,6 +65,12 @@ def gpu_hours(billions: float, n_variants: int, questions: Mapping[str, tuple[in
     return seconds * n_variants / 3600
 
 
+def _hub_models(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for key, entry in config["models"].items():
+        if is_hub_id(entry["path"]) and not Path(entry["path"]).exists():
+            yield key, entry
+
+
 def _said(section: str, key: str, about: Mapping[str, Any], revision: str | None) -> str:
     source = about["sources"][0]
     config = "" if source.get("config", "default") == "default" else f"{source['config']}, "
@@ -89,13 +94,14 @@ def _benchmarks(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, A
 def _hours(config: Mapping[str, Any]) -> list[str]:
     counted = {}
     for key, entry in config["benchmarks"].items():
+        # How many questions the user's own files hold is not known before they are read.
         rows = known.entry(entry["benchmark"])["rows"] if entry["source"] == "public" else 0
-        counted[key] = (min(entry.get("samples", rows), rows or entry.get("samples", 0)), entry["max_new_tokens"])
+        counted[key] = (entry.get("samples", rows), entry["max_new_tokens"])
     replicates = sum(entry.get("replicates", 1) for entry in config["criteria"].values())
     n_variants = 1 + replicates * len(config["budgets"])
     found = []
-    for key, entry in config["models"].items():
-        billions = n_billions(entry["path"]) if is_hub_id(entry["path"]) else None
+    for key, entry in _hub_models(config):
+        billions = n_billions(entry["path"])
         if billions:
             hours = gpu_hours(billions, n_variants, counted)
             what = f"{sum(n for n, _ in counted.values())} questions x {n_variants} variants"

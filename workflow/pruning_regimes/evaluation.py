@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -22,6 +20,7 @@ from pruning_regimes.batches import batches, is_out_of_memory
 from pruning_regimes.decoder import Removal
 from pruning_regimes.errors import DataError, ModelError
 from pruning_regimes.models import Loaded
+from pruning_regimes.pieces import Pieces
 from pruning_regimes.progress import Progress
 from pruning_regimes.prompts import decode, inputs, lengths, prompt_digest, prompts, shown_images
 from pruning_regimes.replay import Replay, depth_first
@@ -47,12 +46,10 @@ class Journal:
             paths: budget -> its predictions table, of the budgets that one job answers.
         """
         self.paths = {budget: Path(path) for budget, path in paths.items()}
-        first = next(iter(self.paths.values()))
-        self.beside = first.with_name(f".{first.stem}.answered")
+        self._pieces = Pieces(next(iter(self.paths.values())), "predictions", "answered")
         self.provenance = dict(provenance)
-        files = [path for path in self.paths.values() if path.is_file()]
-        files += sorted(self.beside.glob("[!.]*.parquet"))
-        self._parts = [tables.frame("predictions", []), *(tables.read(file, "predictions") for file in files)]
+        earlier = [tables.read(path, "predictions") for path in self.paths.values() if path.is_file()]
+        self._parts = [tables.frame("predictions", []), *earlier, *self._pieces.read()]
 
     @property
     def answers(self) -> pl.DataFrame:
@@ -61,7 +58,7 @@ class Journal:
 
     def add(self, answers: pl.DataFrame) -> None:
         """Keep the answers of one more batch."""
-        tables.write(answers, "predictions", self.beside / f"{time.time_ns():020d}.parquet", {})
+        self._pieces.add(answers, {})
         self._parts.append(answers)
 
     def finish(self, wanted: pl.DataFrame) -> None:
@@ -71,7 +68,7 @@ class Journal:
             rows = wanted.filter(pl.col("budget") == budget).select(KEYS)
             complete = rows.join(answers, on=KEYS, how="left", maintain_order="left")
             tables.write(complete, "predictions", path, self.provenance)
-        shutil.rmtree(self.beside, ignore_errors=True)
+        self._pieces.clear()
 
 
 @dataclass(frozen=True)

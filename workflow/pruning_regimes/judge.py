@@ -10,9 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import shutil
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -24,6 +22,7 @@ import polars as pl
 
 from pruning_regimes import tables
 from pruning_regimes.errors import ConfigError, ModelError, StudyError
+from pruning_regimes.pieces import Pieces
 from pruning_regimes.progress import Progress
 from pruning_regimes.scoring.verdict import UNPARSED
 
@@ -72,13 +71,12 @@ def judge(
     """
     model, path = settings["model"], Path(path)
     asked = _asked(questions, scores, predictions, settings.get("rows", "unparsed"))
-    beside = path.with_name(f".{path.stem}.judged")
-    files = [path, *sorted(beside.glob("[!.]*.parquet"))]
+    pieces = Pieces(path, "judgements", "judged")
+    earlier = [tables.read(path, "judgements")] if path.is_file() else []
     known = {
         row["prompt_digest"]: row
-        for file in files
-        if file.is_file()
-        for row in tables.read(file, "judgements").iter_rows(named=True)
+        for part in [*earlier, *pieces.read()]
+        for row in part.iter_rows(named=True)
         if row["judge"] == model and (row["error"] is None or row["reply"])
     }
     prompts = dict(asked.select("prompt_digest", "prompt").rows())
@@ -96,10 +94,10 @@ def judge(
     if missing:
         with _Endpoint(settings) as endpoint:
             for piece in _pieces(endpoint.replies(missing)):
-                tables.write(rows(piece), "judgements", beside / f"{time.time_ns():020d}.parquet", made_by)
+                pieces.add(rows(piece), made_by)
                 known |= piece
     tables.write(rows(known), "judgements", path, made_by)
-    shutil.rmtree(beside, ignore_errors=True)
+    pieces.clear()
     judged = tables.read(path, "judgements")
     errors = judged["error"].drop_nulls()
     if len(errors):

@@ -17,7 +17,8 @@ import polars as pl
 
 from pruning_regimes.errors import DataError
 from pruning_regimes.scoring.verdict import UNPARSED
-from pruning_regimes.tables import DENSE, frame
+from pruning_regimes.tables import frame
+from pruning_regimes.variants import dense_id
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,7 @@ def retention(
         benchmarks: benchmark -> its scores.
     """
     n_layers = len(variants["kept"][0])
-    dense = variants.filter(pl.col("criterion") == DENSE)["variant_id"][0]
+    dense = dense_id(variants)
     # A random stream per benchmark, so that adding one leaves the others' intervals as they are.
     draws = {
         name: resampled_accuracies(

@@ -68,6 +68,11 @@ def collect(model: str, revision: str, layer_lists: Mapping[str, pl.DataFrame]) 
     return frame("variants", rows)
 
 
+def dense_id(variants: pl.DataFrame) -> str:
+    """The id of the dense model in a variants table."""
+    return variants.filter(pl.col("criterion") == DENSE)["variant_id"][0]
+
+
 def overlap(variants: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """Jaccard overlap of the layer sets of each pair of criteria at each budget, per model.
 

@@ -66,7 +66,9 @@ for number, budgets in enumerate(BUDGET_GROUPS):
         params:
             model=model_identity,
             max_new_tokens=lookup("benchmarks/{benchmark}/max_new_tokens", within=config),
-            package=package("evaluation", "replay", "batches", "decoder", "layer_config", "models", "hub", "prompts"),
+            package=package(
+                "evaluation", "pieces", "replay", "batches", "decoder", "layer_config", "models", "hub", "prompts"
+            ),
         script:
             "../../scripts/predictions.py"
 
@@ -90,7 +92,7 @@ rule judgements:
     params:
         judge={key: config["judge"][key] for key in ("url", "model", "rows")} if "judge" in config else {},
         mode=lookup("benchmarks/{benchmark}/scoring", within=config),
-        package=package("judge"),
+        package=package("judge", "pieces"),
     script:
         "../../scripts/judgements.py"
 

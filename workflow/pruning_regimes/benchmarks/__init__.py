@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from pruning_regimes import tables
+from pruning_regimes.benchmarks.sampling import check_enough
 from pruning_regimes.errors import DataError
 
 
@@ -35,11 +36,7 @@ def load(benchmark: str, entry: Mapping[str, Any], seed: int) -> pl.DataFrame:
         f"benchmarks.{benchmark}.path", entry["path"], tables.read(Path(entry["path"]).expanduser(), "benchmark")
     )
     wanted = entry.get("samples", len(questions))
-    if len(questions) < wanted:
-        raise DataError(
-            f"benchmarks.{benchmark}.samples: {wanted} questions are asked for, but {entry['path']} holds "
-            f"{len(questions)}; ask for at most {len(questions)}."
-        )
+    check_enough(f"benchmarks.{benchmark}.samples", "questions", entry["path"], len(questions), wanted)
     return questions.sample(wanted, seed=seed).sort("sample_id")
 
 

@@ -43,9 +43,8 @@ def open_file(at: str, entry: Mapping[str, Any], image_columns: Sequence[str]) -
             rows = [row | {name: listed(row[name], True) for name in image_columns if name in row} for row in rows]
         return sources.Files(rows, folder, image_columns)
     table = sources.Parquet([path])
-    rows = table.light()
-    named = [name for name in image_columns if rows and name in rows[0]]
-    return sources.Files(rows, folder, image_columns) if named else table
+    named = set(image_columns) & set(table.light_columns)
+    return sources.Files(table.light(), folder, image_columns) if named else table
 
 
 def load(benchmark: str, entry: Mapping[str, Any], seed: int) -> pl.DataFrame:
@@ -59,7 +58,7 @@ def load(benchmark: str, entry: Mapping[str, Any], seed: int) -> pl.DataFrame:
     if not light:
         raise DataError(f"{at}.path: '{entry['path']}' holds no rows.")
     _check_columns(at, columns, entry, light, rows)
-    sampling.check_enough(benchmark, str(entry["path"]), len(light), entry.get("samples"))
+    sampling.check_enough(f"{at}.samples", "questions", entry["path"], len(light), entry.get("samples"))
     named = [str(row.get(columns["sample_id"], f"{position:06d}")) for position, row in enumerate(light)]
     categories = [str(row.get(columns["category"]) or "all") for row in light]
     chosen = sampling.stratified(categories, named, entry.get("samples"), seed)

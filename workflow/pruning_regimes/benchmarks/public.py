@@ -24,7 +24,9 @@ def load(benchmark: str, entry: Mapping[str, Any], seed: int) -> pl.DataFrame:
     wanted = [position for position, row in enumerate(light) if _is_wanted(about.get("where", {}), row)]
     if not wanted:
         raise DataError(f"benchmarks.{benchmark}: {about['title']} has no questions there.")
-    sampling.check_enough(benchmark, about["title"], len(wanted), entry.get("samples"))
+    sampling.check_enough(
+        f"benchmarks.{benchmark}.samples", "questions", about["title"], len(wanted), entry.get("samples")
+    )
     adapted = [questions.adapted(about, light[position]) for position in wanted]
     names = [_name(columns, row, position) for row, position in zip(adapted, wanted, strict=True)]
     units = [

@@ -9,13 +9,19 @@ import numpy as np
 from pruning_regimes.errors import DataError
 
 
-def check_enough(benchmark: str, name: str, there: int, n_samples: int | None) -> None:
-    """Raises: DataError if more questions are asked for than there are."""
-    if n_samples is not None and there < n_samples:
-        raise DataError(
-            f"benchmarks.{benchmark}.samples: {n_samples} questions are asked for, but {name} holds {there}; "
-            f"ask for at most {there}."
-        )
+def check_enough(key: str, what: str, name: str, there: int, wanted: int | None) -> None:
+    """Check that a source holds what is asked of it.
+
+    Args:
+        key: the config key that asks.
+        what: questions or samples.
+        name: of the source.
+        wanted: None for all.
+
+    Raises: DataError if more is asked for than there is.
+    """
+    if wanted is not None and there < wanted:
+        raise DataError(f"{key}: {wanted} {what} are asked for, but {name} holds {there}; ask for at most {there}.")
 
 
 def stratified(

@@ -44,13 +44,17 @@ class Parquet:
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"'{files[0]}' cannot be read as Parquet: {error}.") from error
 
+    @property
+    def light_columns(self) -> list[str]:
+        """The columns that hold no images."""
+        return [field.name for field in self._data.schema if not _is_image(field.type)]
+
     def light(self) -> list[Row]:
         """All rows, without what is in image columns."""
-        light = [field.name for field in self._data.schema if not _is_image(field.type)]
         # The file that a row is in, as a column: some data sets tell something by it.
         return [
             {"_file": row.pop("__filename"), **row}
-            for row in self._data.to_table(columns=[*light, "__filename"]).to_pylist()
+            for row in self._data.to_table(columns=[*self.light_columns, "__filename"]).to_pylist()
         ]
 
     def take(self, positions: Sequence[int]) -> list[Row]:

@@ -10,7 +10,7 @@ from pruning_regimes.benchmarks import sources
 from pruning_regimes.errors import DataError
 
 MARK = re.compile(r"<image(?: ?\d+)?>\s*")
-QA = {"question": "question", "images": ["images", "image"], "answer": "answer", "sample_id": "sample_id"}
+QA = {"question": "question", "images": ["images", "image"], "answer": "answer"}
 IMAGES = {"llava": ["image"], "cauldron": ["images"]}
 
 

@@ -32,13 +32,13 @@ STANDING = re.compile(r"(?<![\w'\u2019^=+/\\\u2220\u25b3-])([A-Z])(?![\w'\u2019^
 LISTED = re.compile(r"^[\s(*]{0,6}([A-Z])[*)]{0,3}\s?[.:)]", re.MULTILINE)
 NEGATED = re.compile(r"\b(?:not|isn't|than|nor|neither|cannot be)\s{1,3}(?:option|choice)?[\s(*]{0,6}$", re.IGNORECASE)
 NAMED = re.compile(r"(?:[(\[*]|\b(?:option|choice|letter))\s{0,2}$", re.IGNORECASE)
-# Words after which a bare "A" (or "I") is a letter, and not the start of a phrase.
 # What a figure's letters stand for.
 FIGURE = re.compile(
     r"\b(?:angles?|triangles?|points?|lines?|segments?|circles?|sides?|arcs?|centers?|groups?|vertex|figures?|teams?|"
     r"person|food|node|value|length|chord|and|at|of)\s{1,2}$",
     re.IGNORECASE,
 )
+# Words before which a bare "A" (or "I") is a letter, and not the start of a phrase.
 VERB = re.compile(r"\s+(?:is|was|because|as|since|or|and|with|for|would|should|has|shows|represents|matches|seems)\b")
 INLINE = re.compile(r"(?:^|[\s,;(])([A-Z])\s?[.:)](?!\w*\.\w)")
 TAIL = 4  # a bare letter is read among the last words only

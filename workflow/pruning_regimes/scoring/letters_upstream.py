@@ -146,15 +146,8 @@ def lmms(response: str, letters: str, options: dict[str, str]) -> str | None:
         if stripped.endswith(letter) and not stripped[-2:-1].isalpha():
             found.append((9, len(text) - 1, letter))
         found += [(7, text.find(letter, end), letter) for end in ends if letter in text[end:]]
-        for rank, form in (
-            (6, f"({letter})"),
-            (5, f"{letter}."),
-            (4, f"{letter}:"),
-            (3, f"{letter})"),
-            (2, f"{letter} "),
-        ):
-            if form in text:
-                found.append((rank, text.rfind(form), letter))
+        marked = ((rank, form.format(letter)) for rank, form in FORMS)
+        found += [(rank, text.rfind(mark), letter) for rank, mark in marked if mark in text]
     if not found:
         found = [(0, text.rfind(letter), letter) for letter in letters if letter in text]
     return max(found, key=lambda one: one[:2])[2] if found else None

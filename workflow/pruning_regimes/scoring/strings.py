@@ -8,6 +8,7 @@ import string
 from rapidfuzz.distance import Levenshtein
 
 from pruning_regimes.errors import DataError
+from pruning_regimes.scoring.numbers import WORDS
 from pruning_regimes.scoring.text import whole_verdict
 from pruning_regimes.scoring.verdict import Question, Verdict
 
@@ -15,9 +16,7 @@ ANLS_THRESHOLD = 0.5
 ENOUGH = 3  # annotators that have to agree with an answer for it to be fully right
 PUNCTUATION = ';/[]"{}()=+\\_-><@`,?!'
 ARTICLES = {"a", "an", "the"}
-NUMBERS = {"none": "0"} | {
-    word: str(place) for place, word in enumerate("zero one two three four five six seven eight nine ten".split())
-}
+NUMBERS = {"none": "0"} | {word: str(number) for word, number in WORDS.items()}
 DIGIT_COMMA = re.compile(r"(?<=\d),+(?=\d)")
 FULL_WIDTH = {0xFEE0 + code: code for code in range(0x21, 0x7F)} | {0x3000: 0x20}
 NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
