@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import miniatures
@@ -19,7 +18,6 @@ from pruning_regimes.errors import DataError
 from pruning_regimes.scoring import aggregates
 
 N = 12
-SAMPLES = Path(__file__).parents[2] / "shared" / "real_samples"
 LETTER = "Answer with the option's letter from the given choices directly"
 SELECT = "Please select the correct answer from the options above. \n"
 PHRASE = "Answer the question using a single word or phrase."

@@ -22,7 +22,6 @@ from pruning_regimes.errors import DataError
 from pruning_regimes.scoring import aggregates
 
 N = 14
-SAMPLES = Path(__file__).parents[2] / "shared" / "real_samples"
 NAMES = (*MATH, *UPSTREAM)
 LETTER = "Answer with the option's letter from the given choices directly."
 SELECT = "Please select the correct answer from the options above. \n"

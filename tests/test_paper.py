@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ import miniatures
 import polars as pl
 import pytest
 import yaml
-from test_workflow import ROOT, snakemake
+from test_workflow import ROOT, planned, snakemake
 
 from pruning_regimes import estimates, tables
 from pruning_regimes.benchmarks import registry
@@ -67,6 +68,17 @@ def test_the_size_of_a_model_is_read_from_its_id(path: str, billions: float | No
     assert estimates.n_billions(path) == billions
 
 
+def test_another_entry_or_adapter_has_another_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(registry.ENTRIES.parent, tmp_path / "benchmarks")
+    monkeypatch.setattr(registry, "ENTRIES", tmp_path / "benchmarks" / "entries")
+    before = registry.digest("mmmu"), registry.digest("pope")
+    for file in ("adapters/mmmu.py", "entries/pope.yaml"):
+        path = tmp_path / "benchmarks" / file
+        path.write_text(path.read_text() + "# changed")
+    assert registry.digest("mmmu") != before[0] and registry.digest("pope") != before[1]
+    assert registry.digest("mme") == registry.digest("mme")
+
+
 def test_gpu_hours_grow_with_variants_and_questions() -> None:
     one = estimates.gpu_hours(2, 10, {"a": (100, 16)})
     assert 0 < one < estimates.gpu_hours(2, 10, {"a": (100, 512)})
@@ -102,3 +114,7 @@ def test_the_papers_flow_with_every_known_benchmark(tmp_path: Path) -> None:
         of_benchmark = set(metrics.filter(pl.col("benchmark") == name)["metric"])
         assert {"accuracy", "unparsed_rate", "constant_answer", "shuffled_answer"} <= of_benchmark
     assert (results / "figures" / "regimes.png").is_file()
+    # What is known of a benchmark is part of what its questions are made from.
+    config["benchmarks"]["textvqa"]["prompt"] = "lmms-eval"
+    again = planned(tmp_path, config | {"contamination": "warn"})
+    assert (again["benchmark"], again["predictions"]) == (1, 1)

@@ -7,6 +7,7 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 from pruning_regimes import estimates
+from pruning_regimes.benchmarks import registry
 from pruning_regimes.config import budget_name, complete, refuse_repeated_keys
 from pruning_regimes.errors import StudyError
 from pruning_regimes.variants import MODEL_FILES
@@ -73,6 +74,12 @@ def benchmark_source(wildcards):
     """What decides a benchmark's questions: not its group, how long an answer may be, or how it is scored."""
     entry = config["benchmarks"][wildcards.benchmark]
     return {key: value for key, value in entry.items() if key not in ("group", "max_new_tokens", "scoring")}
+
+
+def known_digest(wildcards):
+    """Hash of what is known of a public benchmark, so that a changed prompt asks anew; none for other sources."""
+    name = known_benchmark(wildcards)
+    return registry.digest(name) if name else ""
 
 
 def known_benchmark(wildcards):

@@ -15,6 +15,7 @@ rule benchmark:
         "../../envs/cpu.yaml"
     params:
         entry=benchmark_source,
+        known=known_digest,
         seed=config["seed"],
     script:
         "../../scripts/benchmark.py"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,14 @@ DEFAULTS: dict[str, Any] = {"sources": (), "metrics": (), "keep": (), "size_mb":
 def names() -> list[str]:
     """The known benchmarks, by the names that a config uses."""
     return sorted(file.stem for file in ENTRIES.glob("*.yaml"))
+
+
+def digest(name: str) -> str:
+    """Short hash of what is known of a benchmark: its entry, and the adapter that this names."""
+    known = (ENTRIES / f"{name}.yaml").read_bytes()
+    if "adapter" in entry(name):
+        known += (ENTRIES.parent / "adapters" / f"{entry(name)['adapter']}.py").read_bytes()
+    return hashlib.sha256(known).hexdigest()[:12]
 
 
 @lru_cache
