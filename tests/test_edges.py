@@ -11,7 +11,7 @@ import pytest
 from test_regimes import scores, variants
 from test_tables import ROWS
 
-from pruning_regimes import regimes, tables
+from pruning_regimes import contracts, regimes, tables
 from pruning_regimes.errors import DataError
 
 
@@ -65,7 +65,7 @@ def test_the_dense_model_retains_exactly_everything_in_small_benchmarks(n_questi
     rows = scores(dict.fromkeys([dense, a, r0], 0.0), n_questions, chance=0.25)
     correct = pl.col("sample_id").is_in([f"q{i}" for i in range(right)]) & (pl.col("variant_id") == dense)
     table = retained({"one": rows.with_columns(score=correct.cast(pl.Float64))})
-    row = table.filter(pl.col("criterion") == tables.DENSE).row(0, named=True)
+    row = table.filter(pl.col("criterion") == contracts.DENSE).row(0, named=True)
     assert row["retention"] == 1
     assert (row["retention_low"], row["retention_high"]) == pytest.approx((1, 1))
 

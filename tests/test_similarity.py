@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from pruning_regimes import models, profiles, prompts, similarity
+from pruning_regimes.contracts import TOKEN_GROUPS
 from pruning_regimes.decoder import find_decoder
 from pruning_regimes.demo import datasets
 from pruning_regimes.errors import ModelError
-from pruning_regimes.tables import TOKEN_GROUPS
 
 # Images come before the prompt's tokens there, so that it cannot be told which token is which.
 UNTOLD = {"git"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pruning_regimes import tables
+from pruning_regimes import contracts, tables
 from pruning_regimes.errors import DataError
 
 ROWS = [
@@ -57,7 +57,7 @@ def test_rows_that_break_the_contract_are_refused(change: pl.Expr, word: str) ->
 
 
 def test_columns_beyond_the_contract_are_dropped() -> None:
-    assert tables.frame("scores", pl.DataFrame(ROWS).with_columns(extra=1)).columns == list(tables.SCHEMAS["scores"])
+    assert tables.frame("scores", pl.DataFrame(ROWS).with_columns(extra=1)).columns == list(contracts.SCHEMAS["scores"])
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

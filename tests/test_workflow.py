@@ -18,7 +18,7 @@ import pytest
 import yaml
 from hub_server import COMMIT, serving
 
-from pruning_regimes import tables
+from pruning_regimes import contracts, tables
 
 ROOT = Path(__file__).parents[1]
 CONFIG: dict[str, Any] = {
@@ -96,7 +96,7 @@ def test_a_study_ends_with_figures_and_tables_that_keep_their_contracts(study: P
         assert (results / "figures" / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
         assert (results / "figures" / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
     retention = tables.read(results / "regimes" / "retention.parquet", "retention")
-    cells = retention.filter(pl.col("benchmark").is_null(), pl.col("criterion") != tables.DENSE)
+    cells = retention.filter(pl.col("benchmark").is_null(), pl.col("criterion") != contracts.DENSE)
     # 2 models x 2 groups x 3 criteria x 2 budgets
     assert len(cells) == 24
     assert set(cells.filter(pl.col("budget") == "0.5")["n_removed"]) == {6, 7}

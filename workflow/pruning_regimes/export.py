@@ -12,8 +12,8 @@ from typing import Any
 import polars as pl
 
 from pruning_regimes import cards, checkpoints, models, regimes, tables, verification
+from pruning_regimes.contracts import DENSE
 from pruning_regimes.errors import ConfigError, ModelError, nearest
-from pruning_regimes.tables import DENSE
 
 
 def export(

@@ -24,12 +24,13 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from pruning_regimes.batches import batches, is_out_of_memory
+from pruning_regimes.contracts import TOKEN_GROUPS
 from pruning_regimes.decoder import find_decoder
 from pruning_regimes.errors import DataError, ModelError
 from pruning_regimes.models import Loaded
 from pruning_regimes.progress import Progress
 from pruning_regimes.prompts import decode, image_token_id, inputs, lengths, prompts, shown_images
-from pruning_regimes.tables import TOKEN_GROUPS, frame
+from pruning_regimes.tables import frame
 
 METRICS = ("cosine", "relative_update", "angular_distance")
 # Values of a hidden state that are compared at a time: they stay in the cache of a CPU core, or keep a GPU busy.

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from pruning_regimes.tables import DENSE, replacing
+from pruning_regimes.contracts import DENSE
+from pruning_regimes.tables import replacing
 
 METRIC_COLUMNS = ("criterion", "replicate", "budget", "n_removed", "variant_id", "metric", "value", "n")
 

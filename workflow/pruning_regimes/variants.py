@@ -12,7 +12,8 @@ from statistics import fmean
 
 import polars as pl
 
-from pruning_regimes.tables import DENSE, DENSE_BUDGET, frame
+from pruning_regimes.contracts import DENSE, DENSE_BUDGET
+from pruning_regimes.tables import frame
 
 # What decides a model's answers, of the files in its directory.
 MODEL_FILES = (".json", ".jinja", ".safetensors", ".model", ".tiktoken", ".txt", ".py")

@@ -11,8 +11,8 @@ import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from pruning_regimes.contracts import DENSE
 from pruning_regimes.figures.style import human, in_order, panels, save, theme
-from pruning_regimes.tables import DENSE
 
 
 def draw(variants: pl.DataFrame, style: Mapping[str, Any], outputs: Sequence[str | Path]) -> None:

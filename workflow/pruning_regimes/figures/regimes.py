@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from pruning_regimes.contracts import DENSE
 from pruning_regimes.figures.style import CRITERIA, INK, Look, in_order, legend, looks, panels, save, theme
-from pruning_regimes.tables import DENSE
 
 REFERENCES = {"dense": 1.0, "chance": 0.0}  # by the definition of retention
 UNDEFINED = "retention is undefined:\nthe dense model is not clearly\nabove chance on every\nbenchmark of this group"
