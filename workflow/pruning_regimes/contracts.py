@@ -181,8 +181,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "collapsed": pl.Boolean,
     },
     # Do ranking criteria differ in retention? model x group x budget. spread: largest minus smallest retention; sd:
-    # their standard deviation beyond sampling noise; noise: that of the noise; p: by permutation, p_holm: corrected over
-    # a group's budgets. n_collapsed: criteria of any kind that are not distinguishable from chance.
+    # their standard deviation beyond sampling noise; noise: that of the noise; p: by permutation, p_holm: corrected
+    # over a group's budgets. n_collapsed: criteria of any kind that are not distinguishable from chance.
     "sensitivity": {
         "model": pl.String,
         "group": pl.String,
@@ -237,7 +237,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     },
     # Consecutive budgets of one regime. sd: standard deviation of retention between layer sets beyond noise;
     # advantage: of structure criteria; both fitted to the segment's budgets. start: where the segment begins, in
-    # layers removed, halfway between two budgets (null for the first). support: share of bootstrap draws with as many segments.
+    # layers removed, halfway between two budgets (null for the first). support: share of
+    # bootstrap draws with as many segments.
     "segments": {
         "model": pl.String,
         "group": pl.String,
