@@ -36,5 +36,6 @@ rule all:
     input:
         collect("<results>/figures/{figure}.{format}", figure=config["figures"], format=["png", "pdf"]),
         "<results>/tables/summary.md",
+        "<results>/tables/recommendation.md",
         "<results>/tables/metrics.csv",
     localrule: True

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from pruning_regimes import config, decoder, models, tables, variants
+from pruning_regimes import decoder, models, tables, variants
+from pruning_regimes.budgets import check_depth, protected_layers
 from pruning_regimes.jobs import job
 
 
@@ -12,8 +13,8 @@ def main(model: str, entry: dict[str, Any], budgets: list[str], protected: list[
     model_id, revision = variants.identity(source.path, source.revision)
     identity = {"model": model, "model_id": model_id, "revision": revision}
     found = decoder.inspect(source.skeleton(), source.decoder_path)
-    kept = config.protected_layers(model, found["n_layers"], protected)
-    config.check_depth(model, found["n_layers"], budgets, kept.union(found["protected"]))
+    kept = protected_layers(model, found["n_layers"], protected)
+    check_depth(model, found["n_layers"], budgets, kept.union(found["protected"]))
     tables.write([identity | found], "decoder", output, {"model": entry})
 
 

@@ -1,4 +1,4 @@
-"""Draw retention against budget."""
+"""Draw retention against budget, with the regimes."""
 
 from typing import Any
 
@@ -7,11 +7,23 @@ from pruning_regimes.figures import regimes
 from pruning_regimes.jobs import job
 
 
-def main(table: str, style: dict[str, Any], outputs: list[str]) -> None:
-    """Read the retention table and draw."""
-    regimes.draw(tables.read(table, "retention"), style, outputs)
+def main(retention: str, segments: str, sensitivity: str, style: dict[str, Any], outputs: list[str]) -> None:
+    """Read the tables and draw."""
+    regimes.draw(
+        tables.read(retention, "retention"),
+        tables.read(segments, "segments"),
+        tables.read(sensitivity, "sensitivity"),
+        style,
+        outputs,
+    )
 
 
 if "snakemake" in globals():
     with job(snakemake.log[0]):
-        main(snakemake.input[0], snakemake.params.style, list(snakemake.output))
+        main(
+            snakemake.input.retention,
+            snakemake.input.segments,
+            snakemake.input.sensitivity,
+            snakemake.params.style,
+            list(snakemake.output),
+        )

@@ -7,7 +7,7 @@ import polars as pl
 from pruning_regimes import judge, scoring, tables
 from pruning_regimes.benchmarks import registry
 from pruning_regimes.jobs import job
-from pruning_regimes.scoring import aggregates
+from pruning_regimes.scoring import aggregates, clusters
 from pruning_regimes.variants import dense_id
 
 
@@ -32,6 +32,7 @@ def main(
     scores = score(questions, answers)
     if judgements is not None:
         scores = judge.apply(scores, tables.read(judgements, "judgements"))
+    scores = clusters.clustered(scores, questions)
     made_from = {"questions": len(questions), "scoring": mode, "judged": judgements is not None, "seed": seed}
     tables.write(scores, "scores", output, made_from)
     dense = answers.filter(pl.col("variant_id") == dense_id(tables.read(variants, "variants")))

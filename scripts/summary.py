@@ -1,23 +1,39 @@
-"""Write the tables for people: retention and overlap as CSV, the summary as Markdown."""
+"""Write the tables for people: CSV of the statistics, the numbers, the summary and the recommendation as Markdown."""
 
-from pruning_regimes import summary, tables
+from typing import Any
+
+import polars as pl
+
+from pruning_regimes import findings, summary, tables
 from pruning_regimes.jobs import job
 
 
-def main(retention: str, overlap: str, retention_csv: str, overlap_csv: str, markdown: str) -> None:
-    """Read the retention and overlap tables and write them out."""
-    kept = tables.read(retention, "retention")
-    summary.write_csv(kept, retention_csv)
-    summary.write_csv(tables.read(overlap, "overlap"), overlap_csv)
-    summary.write_text(summary.markdown(kept), markdown)
+def main(
+    files: dict[str, list[str]], statistics: dict[str, float], enough: float, command: str, outputs: dict[str, str]
+) -> None:
+    """Read the tables (a list of files each) and write them out.
+
+    `command`: what exports a checkpoint, up to the name of its directory.
+    """
+    found = {name: pl.concat([tables.read(file, name) for file in some]) for name, some in files.items()}
+    texts: dict[str, Any] = {
+        "numbers": summary.markdown(found["retention"]),
+        "summary": findings.summary(found, statistics, enough),
+        "recommended": findings.recommendation(found["recommendation"], statistics, command),
+    }
+    for name, output in outputs.items():
+        if name in texts:
+            summary.write_text(texts[name], output)
+        else:
+            summary.write_csv(found[name], output)
 
 
 if "snakemake" in globals():
     with job(snakemake.log[0]):
         main(
-            snakemake.input.retention,
-            snakemake.input.overlap,
-            snakemake.output.retention,
-            snakemake.output.overlap,
-            snakemake.output.summary,
+            {name: [file] if isinstance(file, str) else list(file) for name, file in snakemake.input.items()},
+            snakemake.params.statistics,
+            snakemake.params.enough,
+            snakemake.params.command,
+            dict(snakemake.output.items()),
         )

@@ -32,5 +32,9 @@ def all_right(questions: pl.DataFrame) -> pl.DataFrame:
     """The scores table of a variant that is always right."""
     right = {"variant_id": "v", "extracted": "x", "method": "whole", "score": 1.0}
     return questions.select(
-        "sample_id", "category", "chance", *(pl.lit(value).alias(name) for name, value in right.items())
+        "sample_id",
+        "category",
+        "chance",
+        pl.col("sample_id").alias("cluster"),
+        *(pl.lit(value).alias(name) for name, value in right.items()),
     ).with_columns(error=pl.lit(None, pl.String))

@@ -26,6 +26,7 @@ def question(name: str, topic: str = "c", /, choices: Sequence[str] | None = Non
     answers = metadata.pop("answers", [metadata.pop("answer", "yes")])
     return {
         "sample_id": name,
+        "cluster": name,
         "question": "Which?",
         "images": [],
         "choices": choices,
@@ -42,6 +43,7 @@ def answer(name: str, score: float, variant: str = "v", category: str = "c", ext
     return {
         "variant_id": variant,
         "sample_id": name,
+        "cluster": name,
         "category": category,
         "chance": 0.0,
         "extracted": extracted,

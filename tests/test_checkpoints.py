@@ -237,7 +237,13 @@ def test_the_licence_and_the_measured_retention_are_in_the_card(tmp_path: Path) 
     dense, pruned = table["variant_id"]
     base = {"category": "c", "chance": 0.0, "extracted": "a", "method": "whole", "error": None}
     rows = [
-        {**base, "variant_id": variant, "sample_id": f"q{number}", "score": float(number < right)}
+        {
+            **base,
+            "variant_id": variant,
+            "sample_id": f"q{number}",
+            "cluster": f"q{number}",
+            "score": float(number < right),
+        }
         for variant, right in ((dense, 8), (pruned, 5), ("of other layers", 1))
         for number in range(10)
     ]

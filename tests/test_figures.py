@@ -10,167 +10,47 @@ from typing import Any
 import matplotlib
 import polars as pl
 import pytest
+from figure_tables import (
+    DEPTHS,
+    STYLE,
+    effects,
+    legend_labels,
+    lines,
+    overlaps,
+    panels,
+    profile,
+    retention,
+    segments,
+    sensitivity,
+    shown_ticks,
+    stabilities,
+    variants,
+)
 from matplotlib import pyplot
-from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 from PIL import Image
 
-from pruning_regimes import tables
 from pruning_regimes.errors import DataError
-from pruning_regimes.figures import layers, overlap, regimes, similarity, style
+from pruning_regimes.figures import domain_effect, layers, overlap, regimes, similarity, stability, style
 
-DEPTHS = {"shallow": 6, "deep": 8}
-CRITERIA = ["math_aware", "random", "home_made"]
-BUDGETS = {"1": 1, "0.5": None}
-STYLE = {"width": 6.0, "height": 4.0, "token_group": "all"}
-
-
-def removed_count(budget: str, depth: int) -> int:
-    return BUDGETS[budget] or depth // 2
-
-
-def profile() -> pl.DataFrame:
-    rows = [
-        {
-            "model": model,
-            "domain": domain,
-            "token_group": group,
-            "layer": layer,
-            "n_samples": 4,
-            "cosine": 0.5 + 0.05 * layer - 0.1 * (domain == "math") - 0.2 * (group == "last"),
-            "cosine_p10": 0.45 + 0.05 * layer - 0.1 * (domain == "math") - 0.2 * (group == "last"),
-            "cosine_p90": 0.52 + 0.05 * layer - 0.1 * (domain == "math") - 0.2 * (group == "last"),
-        }
-        for model, depth in DEPTHS.items()
-        for domain in ("math", "general")
-        for group in ("all", "last")
-        for layer in reversed(range(depth))  # the figure must not rely on the order of rows
-    ]
-    return tables.frame("profile", pl.DataFrame(rows))
-
-
-def variants() -> pl.DataFrame:
-    frames = []
-    for model, depth in DEPTHS.items():
-        picked = [("dense", 0, "0", [])]
-        for budget in BUDGETS:
-            count = removed_count(budget, depth)
-            picked.append(("math_aware", 0, budget, list(range(count))))
-            picked += [("random", replicate, budget, [replicate + i for i in range(count)]) for replicate in range(2)]
-            picked.append(("home_made", 0, budget, list(range(depth - count, depth))))
-        rows = [
-            {
-                "criterion": criterion,
-                "replicate": replicate,
-                "budget": budget,
-                "n_removed": len(removed),
-                "removed": removed,
-                "kept": [layer for layer in range(depth) if layer not in removed],
-                "variant_id": f"{criterion}{replicate}{budget}",
-            }
-            for criterion, replicate, budget, removed in picked
-        ]
-        frames.append(tables.frame("variants", rows).select(pl.lit(model).alias("model"), pl.all()))
-    return pl.concat(frames)
-
-
-def kept(criterion: str, count: int, depth: int) -> float:
-    return 1 - (1.5 + len(criterion) / 100) * count / depth
-
-
-def retention(undefined: tuple[str, str] | None = None) -> pl.DataFrame:
-    rows = []
-    for model, depth in DEPTHS.items():
-        for group in ("math", "general"):
-            for benchmark in ("quiz", None):
-                for criterion in ("dense", *CRITERIA):
-                    for budget in ("0",) if criterion == "dense" else BUDGETS:
-                        count = 0 if budget == "0" else removed_count(budget, depth)
-                        # Benchmark rows get a value of their own: it must not be drawn.
-                        value = 7.0 if benchmark else kept(criterion, count, depth)
-                        known = (model, group) != undefined
-                        rows.append(
-                            {
-                                "model": model,
-                                "group": group,
-                                "benchmark": benchmark,
-                                "criterion": criterion,
-                                "budget": budget,
-                                "n_removed": count,
-                                "n_layers": depth,
-                                "n_replicates": 1,
-                                "n_questions": 10,
-                                "n_failed": 0,
-                                "unparsed_rate": 0.0,
-                                "chance": 0.25,
-                                "dense_accuracy": 0.75,
-                                "accuracy": 0.5,
-                                "accuracy_low": 0.4,
-                                "accuracy_high": 0.6,
-                                "retention": value if known else None,
-                                "retention_low": value - 0.1 if known else None,
-                                "retention_high": value + 0.2 if known else None,
-                            }
-                        )
-    return tables.frame("retention", pl.DataFrame(rows, infer_schema_length=None))
-
-
-def overlaps() -> pl.DataFrame:
-    rows = [
-        {
-            "model": model,
-            "budget": budget,
-            "n_removed": removed_count(budget, depth),
-            "criterion_a": a,
-            "criterion_b": b,
-            "jaccard": 1.0 if a == b else 0.01 * (1 + CRITERIA.index(a) + CRITERIA.index(b)),
-            "expected_jaccard": 0.125 if budget == "1" else 0.333,
-        }
-        for model, depth in DEPTHS.items()
-        for budget in BUDGETS
-        for a in CRITERIA
-        for b in CRITERIA
-    ]
-    return tables.frame("overlap", pl.DataFrame(rows))
-
-
-ALL = [(similarity, profile), (layers, variants), (regimes, retention), (overlap, overlaps)]
-each_figure = pytest.mark.parametrize(("module", "table"), ALL, ids=[module.__name__[24:] for module, _ in ALL])
-
-
-def panels(figure: Figure) -> list[Axes]:
-    return [ax for ax in figure.axes if ax.get_label() != "<colorbar>"]
-
-
-def lines(ax: Axes) -> dict[str, Any]:
-    return {line.get_label(): line for line in ax.get_lines() if not line.get_label().startswith("_")}
-
-
-def shown_ticks(ax: Axes) -> list[Text]:
-    """Labels of the ticks inside the axes' limits."""
-    found = []
-    for axis, (low, high) in ((ax.xaxis, sorted(ax.get_xlim())), (ax.yaxis, sorted(ax.get_ylim()))):
-        for tick in axis.get_major_ticks():
-            if low <= tick.get_loc() <= high:
-                found += [label for label in (tick.label1, tick.label2) if label.get_visible() and label.get_text()]
-    return found
-
-
-def legend_labels(figure: Figure) -> list[str]:
-    (legend,) = figure.legends
-    return [text.get_text() for text in legend.get_texts()]
+Drawn = Callable[[], tuple[pl.DataFrame, ...]]  # makes the tables of a figure
+ALL = {
+    similarity: lambda: (profile(),),
+    layers: lambda: (variants(),),
+    regimes: lambda: (retention(), segments(), sensitivity()),
+    overlap: lambda: (overlaps(),),
+    domain_effect: lambda: (effects(),),
+    stability: lambda: (stabilities(),),
+}
+each_figure = pytest.mark.parametrize(("module", "drawn"), ALL.items(), ids=[module.__name__[24:] for module in ALL])
 
 
 @each_figure
-def test_png_and_pdf_have_the_same_bytes_when_drawn_twice(
-    module: ModuleType, table: Callable[[], pl.DataFrame], tmp_path: Path
-) -> None:
+def test_png_and_pdf_have_the_same_bytes_when_drawn_twice(module: ModuleType, drawn: Drawn, tmp_path: Path) -> None:
     for folder in ("a", "b"):
-        module.draw(table(), STYLE, [tmp_path / folder / "figure.png", str(tmp_path / folder / "figure.pdf")])
+        module.draw(*drawn(), STYLE, [tmp_path / folder / "figure.png", str(tmp_path / folder / "figure.pdf")])
     for name, start in (("figure.png", b"\x89PNG"), ("figure.pdf", b"%PDF")):
         first, second = ((tmp_path / folder / name).read_bytes() for folder in ("a", "b"))
         assert first.startswith(start) and len(first) > 8_000
@@ -180,38 +60,32 @@ def test_png_and_pdf_have_the_same_bytes_when_drawn_twice(
 
 
 @each_figure
-def test_size_follows_the_style(module: ModuleType, table: Callable[[], pl.DataFrame], tmp_path: Path) -> None:
+def test_size_follows_the_style(module: ModuleType, drawn: Drawn, tmp_path: Path) -> None:
     for size in ((6.0, 4.0), (7.5, 5.0)):
-        module.draw(table(), {**STYLE, "width": size[0], "height": size[1]}, [tmp_path / "figure.png"])
+        module.draw(*drawn(), {**STYLE, "width": size[0], "height": size[1]}, [tmp_path / "figure.png"])
         with Image.open(tmp_path / "figure.png") as image:
             assert image.size == (round(size[0] * style.DPI), round(size[1] * style.DPI))
 
 
 @each_figure
-def test_drawing_leaves_matplotlib_as_it_was(
-    module: ModuleType, table: Callable[[], pl.DataFrame], tmp_path: Path
-) -> None:
+def test_drawing_leaves_matplotlib_as_it_was(module: ModuleType, drawn: Drawn, tmp_path: Path) -> None:
     before = dict(matplotlib.rcParams)
-    module.draw(table(), STYLE, [tmp_path / "figure.png"])
+    module.draw(*drawn(), STYLE, [tmp_path / "figure.png"])
     assert dict(matplotlib.rcParams) == before
     assert pyplot.get_fignums() == []
 
 
 @each_figure
-def test_a_users_settings_do_not_change_the_figure(
-    module: ModuleType, table: Callable[[], pl.DataFrame], tmp_path: Path
-) -> None:
-    module.draw(table(), STYLE, [tmp_path / "plain.png"])
+def test_a_users_settings_do_not_change_the_figure(module: ModuleType, drawn: Drawn, tmp_path: Path) -> None:
+    module.draw(*drawn(), STYLE, [tmp_path / "plain.png"])
     with matplotlib.rc_context({"font.size": 20, "lines.linewidth": 9, "savefig.dpi": 50, "axes.facecolor": "red"}):
-        module.draw(table(), STYLE, [tmp_path / "user.png"])
+        module.draw(*drawn(), STYLE, [tmp_path / "user.png"])
     assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "user.png").read_bytes()
 
 
 @each_figure
-def test_nothing_is_cut_and_nothing_overlaps(
-    module: ModuleType, table: Callable[[], pl.DataFrame], tmp_path: Path
-) -> None:
-    figure = module.figure(table(), {**STYLE, "width": 8.0, "height": 6.0})
+def test_nothing_is_cut_and_nothing_overlaps(module: ModuleType, drawn: Drawn, tmp_path: Path) -> None:
+    figure = module.figure(*drawn(), {**STYLE, "width": 8.0, "height": 6.0})
     style.save(figure, [tmp_path / "figure.png"])
     parts = [*figure.axes, *figure.legends, *figure.texts]
     renderer = FigureCanvasAgg(figure).get_renderer()
@@ -281,65 +155,6 @@ def test_layers_fills_the_removed_layers_and_shades_by_replicates() -> None:
         assert ax.get_xlim() == (-0.5, depth - 0.5)
 
 
-def test_regimes_starts_each_criterion_from_the_dense_model() -> None:
-    figure = regimes.figure(retention(), STYLE)
-    assert len(panels(figure)) == 4
-    assert [ax.get_title() for ax in panels(figure)[:2]] == ["math benchmarks", "general benchmarks"]
-    assert legend_labels(figure) == ["math-aware", "random", "home-made"]
-    for index, ax in enumerate(panels(figure)):
-        depth = list(DEPTHS.values())[index // 2]
-        assert list(lines(ax)) == ["math-aware", "random", "home-made"]
-        for criterion, line in zip(CRITERIA, lines(ax).values(), strict=True):
-            assert (line.get_xdata()[0], line.get_ydata()[0]) == (0, 1)
-            expected = [kept(criterion, count, depth) for count in (0, 1, depth // 2)]
-            assert list(line.get_ydata()) == pytest.approx(expected)
-        # The middle criterion stands on the tick.
-        assert list(lines(ax)["random"].get_xdata()) == pytest.approx([0, 100 / depth, 50])
-
-
-def test_regimes_draws_the_confidence_limits() -> None:
-    ax = panels(regimes.figure(retention(), STYLE))[0]
-    bars = [drawn for drawn in ax.collections if isinstance(drawn, LineCollection)]
-    bands = [drawn for drawn in ax.collections if isinstance(drawn, PolyCollection)]
-    assert len(bars) == len(bands) == len(CRITERIA)
-    low, high = bars[1].get_segments()[0].tolist()
-    value = kept("random", 1, 6)
-    assert low == pytest.approx([100 / 6, value - 0.1])
-    assert high == pytest.approx([100 / 6, value + 0.2])
-    corners = bands[1].get_paths()[0].vertices.tolist()
-    assert all(any(corner == pytest.approx(end) for corner in corners) for end in (low, high))
-
-
-def test_regimes_labels_counts_shares_and_reference_levels() -> None:
-    figure = regimes.figure(retention(), STYLE)
-    shown = [[label.get_text() for label in ax.get_xticklabels()] for ax in panels(figure)]
-    assert shown[0] == shown[1] == ["0\n(0%)", "1\n(17%)", "3\n(50%)"]
-    assert shown[2] == ["0\n(0%)", "1\n(12%)", "4\n(50%)"]
-    for ax in panels(figure)[1::2]:
-        assert {text.get_text(): text.xy[1] for text in ax.texts} == {"dense": 1.0, "chance": 0.0}
-
-
-@pytest.mark.parametrize("budgets", [["0", "0.5"], ["0", "1"], ["0", "1", "0.5"]])
-def test_regimes_keeps_every_marker_inside_its_panel(budgets: list[str]) -> None:
-    for ax in panels(regimes.figure(retention().filter(pl.col("budget").is_in(budgets)), STYLE)):
-        left, right = ax.get_xlim()
-        places = [x for line in lines(ax).values() for x in line.get_xdata()]
-        assert left < min(places) and max(places) < right
-
-
-def test_regimes_leaves_out_tick_labels_without_room() -> None:
-    ax = panels(regimes.figure(retention(), {**STYLE, "width": 2.5}))[2]
-    assert [label.get_text() for label in ax.get_xticklabels()] == ["0\n(0%)", "4\n(50%)"]
-    assert list(ax.get_xticks(minor=True)) == [12.5]
-
-
-def test_regimes_says_where_retention_is_undefined() -> None:
-    figure = regimes.figure(retention(undefined=("shallow", "general")), STYLE)
-    said = [any("undefined" in text.get_text() for text in ax.texts) for ax in panels(figure)]
-    assert said == [False, True, False, False]
-    assert [len(lines(ax)) for ax in panels(figure)] == [3, 0, 3, 3]
-
-
 def test_overlap_has_an_annotated_matrix_per_model_and_budget() -> None:
     figure = overlap.figure(overlaps(), STYLE)
     assert [ax.get_title() for ax in panels(figure)] == [
@@ -373,10 +188,3 @@ def test_colours_and_markers_are_distinct() -> None:
     assert len(set(colours)) == len(colours)
     markers = [marker for _, marker in style.CRITERIA.values()]
     assert len(set(markers)) == len(markers)
-
-
-def test_a_criterion_has_one_colour_whatever_stands_beside_it() -> None:
-    whole = regimes.figure(retention(), STYLE)
-    part = regimes.figure(retention().filter(pl.col("criterion") != "math_aware"), STYLE)
-    for label in ("random", "home-made"):
-        assert lines(panels(whole)[0])[label].get_color() == lines(panels(part)[0])[label].get_color()

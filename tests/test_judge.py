@@ -102,7 +102,7 @@ def tables_of(
     for (variant, sample), response in responses.items():
         method = scored.get((variant, sample), "unparsed")
         error = "damaged" if method == "error" else None
-        key = {"variant_id": variant, "sample_id": sample, "error": error}
+        key = {"variant_id": variant, "sample_id": sample, "cluster": sample, "error": error}
         extracted = None if method in ("unparsed", "error") else "x"
         scores.append({**key, "category": "c", "chance": 0.0, "extracted": extracted, "method": method, "score": 0.0})
         predictions.append({**key, "prompt_digest": "d", "response": response, "n_tokens": 1, "finish_reason": "stop"})

@@ -29,8 +29,8 @@ def scores(accuracies: dict[str, float], n_questions: int, chance: float, seed: 
     """Independent right and wrong answers: variant id -> rate of right ones."""
     rng = np.random.default_rng(seed)
     rows = [
-        {"variant_id": variant, "sample_id": f"q{i}", "category": "c", "chance": chance, "extracted": None,
-         "method": "unparsed", "error": None, "score": float(rng.random() < rate)}
+        {"variant_id": variant, "sample_id": f"q{i}", "cluster": f"q{i}", "category": "c", "chance": chance,
+         "extracted": None, "method": "unparsed", "error": None, "score": float(rng.random() < rate)}
         for variant, rate in accuracies.items()
         for i in range(n_questions)
     ]  # fmt: skip

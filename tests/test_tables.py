@@ -14,6 +14,7 @@ ROWS = [
     {
         "variant_id": "v",
         "sample_id": "s",
+        "cluster": "s",
         "category": "c",
         "chance": 0.5,
         "extracted": None,

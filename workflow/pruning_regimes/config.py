@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Collection, Mapping, Sequence
-from decimal import Decimal
-from fractions import Fraction
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +14,13 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from pruning_regimes import hub
+from pruning_regimes.budgets import check_depth, protected_layers
+from pruning_regimes.config_criteria import complete_criteria
 from pruning_regimes.config_sources import check_sources
 from pruning_regimes.errors import ConfigError, nearest
 from pruning_regimes.layer_config import receivers
 from pruning_regimes.paths import expanded, neighbour
 
-# Parameters of each kind of criterion with their defaults; None if it has none.
-CRITERION_PARAMETERS: dict[str, dict[str, Any]] = {
-    "domain": {"weights": None, "token_group": "all"},
-    "random": {"replicates": 3},
-    "last": {},
-    "uniform": {},
-}
 SCHEMA = Path(__file__).with_name("config.schema.yaml")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 # Names that the study itself uses.
@@ -43,9 +36,9 @@ def complete(config: dict[str, Any]) -> None:
     _check_scalars(config)
     errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda e: (len(e.absolute_path), e.message))
     if errors:
-        raise ConfigError(_sentence(errors[0]))
-    _check_criteria(config)
+        raise ConfigError(sentence(errors[0]))
     _fill(config, schema, schema)
+    complete_criteria(config, sentence)
     check_sources(config)
     _fill(config, schema, schema)  # in order again
     for key, entry in config["models"].items():
@@ -76,64 +69,6 @@ def refuse_repeated_keys(file: str | Path) -> None:
                 walk(below, f"{path}{key.value}.")
 
     walk(yaml.compose(Path(file).read_text()), "")
-
-
-def budget_name(budget: float) -> str:
-    """A budget as it stands in tables and file names: decimal digits, never an exponent."""
-    return f"{Decimal(str(budget)):f}"
-
-
-def n_removed(budget: float | str, n_layers: int) -> int:
-    """Layers that a budget removes from a model of `n_layers`: a count as it is, a fraction rounded half up, >= 1.
-
-    Exact: the fraction is read as the decimal that stands in the config, not as its binary neighbour.
-    """
-    amount = Fraction(str(budget))
-    if amount.denominator == 1:
-        return int(amount)
-    return max(1, math.floor(amount * n_layers + Fraction(1, 2)))
-
-
-def check_depth(
-    model: str, n_layers: int, budgets: Sequence[int | float | str], protected: Collection[int] = frozenset()
-) -> None:
-    """Check the budgets against one model's number of layers and those that may not be removed.
-
-    Raises: ConfigError if a budget removes all layers or more than may be removed, or two remove the same number.
-    """
-    candidates = n_layers - len(protected)
-    taken: dict[int, int | float | str] = {}
-    for budget in budgets:
-        count = n_removed(budget, n_layers)
-        if not 1 <= count <= n_layers - 1:
-            raise ConfigError(
-                f"budgets: {budget} removes {count} of the {n_layers} decoder layers of models.{model}; "
-                f"a budget must remove between 1 and {n_layers - 1}."
-            )
-        if count > candidates:
-            raise ConfigError(
-                f"budgets: {budget} removes {count} of the {n_layers} decoder layers of models.{model}, but only "
-                f"{candidates} may be removed; protected are {', '.join(map(str, sorted(protected)))}."
-            )
-        if count in taken:
-            raise ConfigError(
-                f"budgets: {taken[count]} and {budget} both remove {count} of the {n_layers} decoder layers of "
-                f"models.{model}; keep one of them."
-            )
-        taken[count] = budget
-
-
-def protected_layers(model: str, n_layers: int, named: Sequence[int]) -> set[int]:
-    """The layers that a model's entry protects, negative numbers counted from the end.
-
-    Raises: ConfigError if the model has no such layer.
-    """
-    for layer in named:
-        if not -n_layers <= layer < n_layers:
-            raise ConfigError(
-                f"models.{model}.protected: {layer} is no decoder layer; the model has layers 0 to {n_layers - 1}."
-            )
-    return {layer % n_layers for layer in named}
 
 
 def stated_depth(stated: Mapping[str, Any]) -> int | None:
@@ -193,7 +128,8 @@ def _fill(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> Non
     value.update(entries)
 
 
-def _sentence(error: ValidationError) -> str:
+def sentence(error: ValidationError) -> str:
+    """What is wrong with a config, in one sentence."""
     where = ".".join(str(part) for part in error.absolute_path)
     at = f"{where}: " if where else ""
     value = error.instance
@@ -248,27 +184,6 @@ def _check_model(name: str, entry: Mapping[str, Any]) -> None:
             )
     elif not (path / "config.json").is_file():
         raise ConfigError(f"{name}.path: '{stated}' is no model directory (it has no config.json); {neighbour(path)}")
-
-
-def _check_criteria(config: Mapping[str, Any]) -> None:
-    for key, entry in config["criteria"].items():
-        name, kind = f"criteria.{key}", entry["kind"]
-        if kind not in CRITERION_PARAMETERS:
-            raise ConfigError(f"{name}.kind: unknown criterion '{kind}'; {nearest(kind, CRITERION_PARAMETERS)}")
-        taken = CRITERION_PARAMETERS[kind]
-        for parameter in entry.keys() - {"kind"} - taken.keys():
-            raise ConfigError(f"{name}.{parameter}: a criterion of kind '{kind}' takes no '{parameter}'.")
-        for parameter, default in taken.items():
-            if parameter not in entry and default is not None:
-                entry[parameter] = default
-        if kind == "domain":
-            if "weights" not in entry:
-                raise ConfigError(f"{name}: the key 'weights' is missing; kind 'domain' needs a weight per domain.")
-            for domain in entry["weights"]:
-                if domain not in config["domains"]:
-                    raise ConfigError(f"{name}.weights.{domain}: unknown domain; {nearest(domain, config['domains'])}")
-            if not any(entry["weights"].values()):
-                raise ConfigError(f"{name}.weights: all weights are 0; at least one domain must count.")
 
 
 def _check_budgets(config: Mapping[str, Any]) -> None:

@@ -30,9 +30,14 @@ class Pieces:
         """
         self.directory, self.table = path.with_name(f".{path.stem}.{what}"), table
 
+    @property
+    def files(self) -> list[Path]:
+        """The files of the parts that are there, the oldest first."""
+        return sorted(self.directory.glob("[!.]*.parquet"))
+
     def read(self) -> list[pl.DataFrame]:
         """The parts that are there, the oldest first."""
-        return [tables.read(file, self.table) for file in sorted(self.directory.glob("[!.]*.parquet"))]
+        return [tables.read(file, self.table) for file in self.files]
 
     def add(self, rows: Any, provenance: Mapping[str, Any]) -> None:
         """Keep one more part."""

@@ -12,9 +12,10 @@ its layer. All else is derived from these afterwards, for all layers at once.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -151,12 +152,12 @@ def watched(layers: nn.ModuleList, groups: Tensor) -> Iterator[Trace]:
         trace.points.append(states.index_select(0, last.to(states.device)))
 
     def before(_: nn.Module, positional: tuple, named: dict) -> None:
-        keep(_by_token(_input(positional, named), shape, len(trace.points)))
+        keep(by_token(layer_input(positional, named), shape, len(trace.points)))
 
     def after(_: nn.Module, positional: tuple, named: dict, output: Tensor | tuple) -> None:
         index = len(trace.points) - 1
-        y = _by_token(output[0] if isinstance(output, tuple) else output, shape, index)
-        trace.magnitudes += magnitudes(_by_token(_input(positional, named), shape, index), y)
+        y = by_token(output[0] if isinstance(output, tuple) else output, shape, index)
+        trace.magnitudes += magnitudes(by_token(layer_input(positional, named), shape, index), y)
         if index == len(layers) - 1:
             keep(y)
 
@@ -218,8 +219,7 @@ def observe(model: PreTrainedModel, layers: nn.ModuleList, encoded: Mapping[str,
     with watched(layers, groups) as trace, last_logits_only(model):
         model(**encoded, use_cache=False)
     n_run = len(trace.magnitudes) // 4
-    if n_run != len(layers):
-        raise ModelError(f"{name} has {len(layers)} decoder layers, but ran {n_run}; each must run once.")
+    refuse_other_runs(name, len(layers), n_run)
     found = torch.stack([part.to(device) for part in trace.magnitudes])
     found = found.view(n_run, 4, *groups.shape[1:]).transpose(0, 1)  # [4, L, B, T]
     points = torch.stack([point.to(device) for point in trace.points], 1).float()  # [B, L + 1, D]
@@ -233,11 +233,7 @@ def observe(model: PreTrainedModel, layers: nn.ModuleList, encoded: Mapping[str,
     *measured, after, before = (part.view(whole.shape).numpy() for part, whole in zip(host, parts, strict=True))
     if not np.isfinite(measured[0][:, :, 0]).all():
         raise ModelError(f"{name}: {_damage(found, groups[0])}")
-    overwritten = ~np.isclose(after, before, rtol=1e-4).all(0)
-    if overwritten.any():
-        raise ModelError(
-            f"{name}: decoder layer {overwritten.argmax()} overwrites its input, which is needed afterwards."
-        )
+    refuse_overwritten(name, np.arange(n_run), before, after)
     return Means(*measured)
 
 
@@ -253,11 +249,35 @@ def measure(loaded: Loaded, samples: pl.DataFrame, batch_size: int) -> Measured:
     Raises: DataError if a sample's image cannot be decoded, its question holds the model's image token, or it does not
         fit into memory by itself; ModelError as `observe`.
     """
-    names, encoded = samples["sample_id"], shown_images(samples)
-    texts = prompts(loaded, samples)
-    layers, image_token = find_decoder(loaded.model, loaded.decoder_path).layers, image_token_id(loaded.model)
+    layers = find_decoder(loaded.model, loaded.decoder_path).layers
+    observed = over_samples(loaded, samples, batch_size, "Similarity, samples", partial(observe, loaded.model, layers))
+    return _tables(samples["sample_id"], Means(*observed))
 
-    def work(positions: list[int]) -> Means:
+
+def over_samples(
+    loaded: Loaded,
+    samples: pl.DataFrame,
+    batch_size: int,
+    title: str,
+    look: Callable[[Mapping[str, Tensor], Tensor], tuple[np.ndarray, ...]],
+) -> list[np.ndarray]:
+    """Look at calibration samples in batches of about equal lengths.
+
+    Args:
+        samples: the calibration table.
+        batch_size: samples at a time; halved when memory runs out.
+        title: what the log calls the work.
+        look: takes the model's inputs of a batch and its token groups, [4, B, T] bool; gives arrays of B rows.
+
+    Returns: the arrays that `look` gives, with a row for each sample, in the order of the samples.
+
+    Raises: DataError if a sample's image cannot be decoded, its question holds the model's image token, or it does not
+        fit into memory by itself.
+    """
+    names, encoded = samples["sample_id"], shown_images(samples)
+    texts, image_token = prompts(loaded, samples), image_token_id(loaded.model)
+
+    def work(positions: list[int]) -> tuple[np.ndarray, ...]:
         images = []
         for position in positions:
             try:
@@ -267,7 +287,7 @@ def measure(loaded: Loaded, samples: pl.DataFrame, batch_size: int) -> Measured:
         batch = inputs(loaded, [texts[position] for position in positions], images)
         groups = token_groups(batch["input_ids"], batch["attention_mask"], image_token)
         try:
-            return observe(loaded.model, layers, batch, groups)
+            return look(batch, groups)
         except (MemoryError, RuntimeError) as error:
             if len(positions) > 1 or not is_out_of_memory(error):
                 raise
@@ -276,13 +296,13 @@ def measure(loaded: Loaded, samples: pl.DataFrame, batch_size: int) -> Measured:
                 "the model more GPUs (models.<key>.gpus) or a smaller dtype."
             ) from error
 
-    progress, order, parts = Progress("Similarity, samples", len(samples)), [], []
-    for positions, means in batches(lengths(loaded, texts, encoded), batch_size, work):
+    progress, order, parts = Progress(title, len(samples)), [], []
+    for positions, part in batches(lengths(loaded, texts, encoded), batch_size, work):
         order += positions
-        parts.append(means)
+        parts.append(part)
         progress.advance(len(positions))
     back = np.argsort(order)
-    return _tables(names, Means(*(np.concatenate(part)[back] for part in zip(*parts, strict=True))))
+    return [np.concatenate(part)[back] for part in zip(*parts, strict=True)]
 
 
 def _tables(names: pl.Series, means: Means) -> Measured:
@@ -311,11 +331,12 @@ def _angular_distance(chord: Tensor) -> Tensor:
     return torch.asin((chord / 2).clamp_max(1)) * (2 / math.pi)
 
 
-def _input(positional: tuple, named: dict) -> Tensor:
+def layer_input(positional: tuple, named: dict) -> Tensor:
+    """The hidden states among the arguments of a decoder layer."""
     return positional[0] if positional else named["hidden_states"]
 
 
-def _by_token(states: Tensor, shape: torch.Size, layer: int) -> Tensor:
+def by_token(states: Tensor, shape: torch.Size, layer: int) -> Tensor:
     """Hidden states as [B * T, D], where D is the width of all parallel streams together if a layer has several.
 
     Raises: ModelError if the tokens are not those of the prompt.
@@ -330,11 +351,38 @@ def _by_token(states: Tensor, shape: torch.Size, layer: int) -> Tensor:
     )
 
 
+def refuse_other_runs(name: str, n_layers: int, n_run: int) -> None:
+    """Raises: ModelError if more or fewer layers ran than the model has."""
+    if n_run != n_layers:
+        raise ModelError(f"{name} has {n_layers} decoder layers, but ran {n_run}; each must run once.")
+
+
+def refuse_overwritten(name: str, layers: np.ndarray, before: np.ndarray, after: np.ndarray) -> None:
+    """Compare the lengths of layers' inputs when they enter and when they are used afterwards.
+
+    Args:
+        layers: [N], which layer each column is about.
+        before, after: [B, N].
+
+    Raises: ModelError if they differ.
+    """
+    kept = np.isclose(after, before, rtol=1e-4).all(0)
+    if not kept.all():
+        raise ModelError(
+            f"{name}: decoder layer {layers[~kept].min()} overwrites its input, which is needed afterwards."
+        )
+
+
+def damage(layer: int, way: str) -> str:
+    """What is wrong when a token is NaN or infinite as it "enters" or "leaves" a layer."""
+    return (
+        f"a token is NaN or infinite when it {way} decoder layer {layer}; the weights up to there are damaged, or "
+        "their dtype cannot hold what they compute."
+    )
+
+
 def _damage(magnitudes: Tensor, real: Tensor) -> str:
     """What is wrong with the first layer that has NaN or infinity at a token; magnitudes [4, L, B, T], real [B, T]."""
     enters, leaves = (magnitudes[:2].isfinite() | ~real).flatten(2).all(-1).tolist()  # [2, L]
     layer = next(i for i, both in enumerate(zip(enters, leaves, strict=True)) if not all(both))
-    return (
-        f"a token is NaN or infinite when it {'leaves' if enters[layer] else 'enters'} decoder layer {layer}; the "
-        "weights up to there are damaged, or their dtype cannot hold what they compute."
-    )
+    return damage(layer, "leaves" if enters[layer] else "enters")

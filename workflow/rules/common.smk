@@ -8,7 +8,10 @@ from snakemake.logging import logger
 
 from pruning_regimes import estimates
 from pruning_regimes.benchmarks import registry
-from pruning_regimes.config import budget_name, complete, refuse_repeated_keys
+from pruning_regimes.budgets import budget_name
+from pruning_regimes.config import complete, refuse_repeated_keys
+from pruning_regimes.config_criteria import own_domains, resolved
+from pruning_regimes.criteria import registry as kinds
 from pruning_regimes.errors import StudyError
 from pruning_regimes.variants import MODEL_FILES
 
@@ -31,6 +34,10 @@ BUDGETS = [budget_name(budget) for budget in config["budgets"]]
 # The dense model's budget 0 comes first; budgets of one group are answered by one job, which shares work among them.
 ANSWERED, SIZE = ["0", *BUDGETS], config["evaluation"]["budgets_per_job"]
 BUDGET_GROUPS = [ANSWERED[start : start + SIZE] for start in range(0, len(ANSWERED), SIZE)]
+# Criteria with what they wrap; those whose choice depends on samples, of which some need losses; who needs windows.
+ENTRIES = {key: resolved(config["criteria"], key) for key in CRITERIA}
+FAMILIES = {key: kinds.get(entry["kind"]).family for key, entry in ENTRIES.items()}
+SAMPLED = [key for key, entry in ENTRIES.items() if kinds.get(entry.get("of", entry)["kind"]).sampled]
 GROUPS = {key: entry["group"] for key, entry in config["benchmarks"].items()}
 
 
@@ -90,6 +97,49 @@ def known_benchmark(wildcards):
 def judgements(wildcards):
     """Input function: what the judge said of a benchmark's answers, if there is a judge."""
     return "<results>/judgements/{model}/{benchmark}.parquet" if "judge" in config else []
+
+
+def measured_for(criterion):
+    """The criterion whose measurements one uses: its own, or those of the one that it wraps."""
+    return config["criteria"][criterion].get("of", criterion)
+
+
+def needed(criterion):
+    """What a criterion needs besides the similarity tables, None if nothing."""
+    return kinds.get(ENTRIES[measured_for(criterion)]["kind"]).needs
+
+
+def measurements(table, *needs):
+    """Input function: a criterion's table of some stage, if its need is one of these."""
+
+    def path(wildcards):
+        there = needed(wildcards.criterion) in needs
+        return f"<results>/{table}/{{model}}/{measured_for(wildcards.criterion)}.parquet" if there else []
+
+    return path
+
+
+def windows(*criteria):
+    """The windows of every domain, if one of the criteria needs them."""
+    there = any(needed(criterion) == "windows" for criterion in criteria)
+    return collect("<results>/similarity/{{model}}/{domain}.windows.parquet", domain=DOMAINS) if there else []
+
+
+def registered_in(*criteria):
+    """The user's file that registers criteria, if one of these is from it."""
+    entries = [ENTRIES[criterion] for criterion in criteria]
+    theirs = any(kinds.is_users(part["kind"]) for entry in entries for part in (entry, entry.get("of", entry)))
+    return config["criteria_path"] if theirs else []
+
+
+def answered_domains(criterion):
+    """The domains whose answers a criterion by loss looks at."""
+    return ENTRIES[criterion]["domains"] or DOMAINS
+
+
+def answered_calibrations(wildcards):
+    """Input function: the calibration samples of these domains."""
+    return collect("<results>/calibration/{domain}.parquet", domain=answered_domains(wildcards.criterion))
 
 
 def package(*modules):

@@ -49,7 +49,7 @@ rule figure_layers:
 
 rule figure_regimes:
     input:
-        "<results>/regimes/retention.parquet",
+        **{table: f"<results>/regimes/{table}.parquet" for table in ("retention", "segments", "sensitivity")},
     output:
         report(
             "<results>/figures/regimes.png",
@@ -87,3 +87,45 @@ rule figure_overlap:
         style=lookup("figures/overlap", within=config),
     script:
         "../../scripts/figure_overlap.py"
+
+
+rule figure_domain_effect:
+    input:
+        "<results>/regimes/domain_effect.parquet",
+    output:
+        report(
+            "<results>/figures/domain_effect.png",
+            caption="../report/domain_effect.rst",
+            category="Figures",
+            labels={"figure": "domain effect"},
+        ),
+        "<results>/figures/domain_effect.pdf",
+    log:
+        "<logs>/figures/domain_effect.log",
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        style=lookup("figures/domain_effect", within=config),
+    script:
+        "../../scripts/figure_domain_effect.py"
+
+
+rule figure_stability:
+    input:
+        collect("<results>/stability/{model}.parquet", model=MODELS),
+    output:
+        report(
+            "<results>/figures/stability.png",
+            caption="../report/stability.rst",
+            category="Figures",
+            labels={"figure": "stability"},
+        ),
+        "<results>/figures/stability.pdf",
+    log:
+        "<logs>/figures/stability.log",
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        style=lookup("figures/stability", within=config),
+    script:
+        "../../scripts/figure_stability.py"

@@ -1,8 +1,10 @@
-"""Layer lists and variants.
+"""Layer lists, how far they depend on the calibration samples, and variants.
 
-In: the config's models, results/similarity/{model}/profile.parquet. Out: results/models/, results/ranking/,
-results/variants/.
+In: the config's models, results/calibration/, results/similarity/. Out: results/models/, results/losses/,
+results/importance/, results/ranking/, results/stability/, results/variants/.
 """
+
+BY_LOSS = [criterion for criterion in SAMPLED if needed(criterion) == "leave_one_out"]
 
 
 rule decoder:
@@ -25,10 +27,69 @@ rule decoder:
         "../../scripts/decoder.py"
 
 
+rule losses:
+    input:
+        calibrations=answered_calibrations,
+        decoder="<results>/models/{model}.parquet",
+    output:
+        # Losses that are there are kept; the job computes the missing ones.
+        update("<results>/losses/{model}/{criterion}.parquet"),
+    log:
+        "<logs>/losses/{model}/{criterion}.log",
+    benchmark:
+        "<benchmarks>/losses/{model}/{criterion}.tsv"
+    conda:
+        "../../envs/gpu.yaml"
+    resources:
+        gpu=lookup("models/{model}/gpus", within=config),
+        # A resource, because a change must not run the job again.
+        batch_size=lookup("models/{model}/batch_size", within=config),
+    params:
+        model=model_identity,
+        domains=lambda wildcards: answered_domains(wildcards.criterion),
+        protected=lookup("models/{model}/protected", within=config, default=[]),
+        search=lambda wildcards: needed(wildcards.criterion),
+        budgets=lambda wildcards: BUDGETS if needed(wildcards.criterion) == "greedy" else [],
+        package=package(
+            "losses", "answers", "replay", "pieces", "batches", "decoder", "layer_config", "models", "hub", "prompts"
+        ),
+    script:
+        "../../scripts/losses.py"
+
+
+rule importance:
+    input:
+        calibrations=answered_calibrations,
+        decoder="<results>/models/{model}.parquet",
+    output:
+        "<results>/importance/{model}/{criterion}.parquet",
+    log:
+        "<logs>/importance/{model}/{criterion}.log",
+    benchmark:
+        "<benchmarks>/importance/{model}/{criterion}.tsv"
+    conda:
+        "../../envs/gpu.yaml"
+    resources:
+        gpu=lookup("models/{model}/gpus", within=config),
+        # A resource, because a change must not run the job again.
+        batch_size=lookup("models/{model}/batch_size", within=config),
+    params:
+        model=model_identity,
+        domains=lambda wildcards: answered_domains(wildcards.criterion),
+        package=package("importance", "answers", "batches", "decoder", "layer_config", "models", "hub", "prompts"),
+    script:
+        "../../scripts/importance.py"
+
+
 rule ranking:
     input:
-        profile="<results>/similarity/{model}/profile.parquet",
         decoder="<results>/models/{model}.parquet",
+        similarity=collect("<results>/similarity/{{model}}/{domain}.parquet", domain=DOMAINS),
+        blocks=collect("<results>/similarity/{{model}}/{domain}.blocks.parquet", domain=DOMAINS),
+        windows=lambda wildcards: windows(wildcards.criterion),
+        losses=measurements("losses", "leave_one_out", "greedy"),
+        importance=measurements("importance", "importance"),
+        registered_in=lambda wildcards: registered_in(wildcards.criterion),
     output:
         "<results>/ranking/{model}/{criterion}.parquet",
     log:
@@ -36,12 +97,45 @@ rule ranking:
     conda:
         "../../envs/cpu.yaml"
     params:
-        entry=lookup("criteria/{criterion}", within=config),
+        entry=lambda wildcards: ENTRIES[wildcards.criterion],
+        domains=DOMAINS,
         budgets=config["budgets"],
         protected=lookup("models/{model}/protected", within=config, default=[]),
         seed=config["seed"],
+        package=package("criteria", "loss_tables", "budgets"),
     script:
         "../../scripts/ranking.py"
+
+
+rule stability:
+    input:
+        decoder="<results>/models/{model}.parquet",
+        similarity=collect("<results>/similarity/{{model}}/{domain}.parquet", domain=DOMAINS),
+        blocks=collect("<results>/similarity/{{model}}/{domain}.blocks.parquet", domain=DOMAINS),
+        windows=windows(*SAMPLED),
+        losses=collect("<results>/losses/{{model}}/{criterion}.parquet", criterion=map(measured_for, BY_LOSS)),
+        registered_in=registered_in(*SAMPLED),
+    output:
+        stability="<results>/stability/{model}.parquet",
+        # A model's key holds no dot, so that these are no model's.
+        ranks="<results>/stability/{model}.ranks.parquet",
+        agreement="<results>/stability/{model}.agreement.parquet",
+    log:
+        "<logs>/stability/{model}.log",
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        entries={criterion: ENTRIES[criterion] for criterion in SAMPLED},
+        by_loss=BY_LOSS,
+        domains=DOMAINS,
+        budgets=config["budgets"],
+        protected=lookup("models/{model}/protected", within=config, default=[]),
+        resamples=config["stability"]["resamples"],
+        confidence=config["statistics"]["confidence"],
+        seed=config["seed"],
+        package=package("stability", "criteria", "loss_tables", "budgets"),
+    script:
+        "../../scripts/stability.py"
 
 
 rule variants:

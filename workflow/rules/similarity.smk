@@ -45,6 +45,29 @@ rule similarity:
         "../../scripts/similarity.py"
 
 
+rule windows:
+    input:
+        calibration="<results>/calibration/{domain}.parquet",
+        decoder="<results>/models/{model}.parquet",
+    output:
+        "<results>/similarity/{model}/{domain}.windows.parquet",
+    log:
+        "<logs>/similarity/{model}/{domain}.windows.log",
+    benchmark:
+        "<benchmarks>/similarity/{model}/{domain}.windows.tsv"
+    conda:
+        "../../envs/gpu.yaml"
+    resources:
+        gpu=lookup("models/{model}/gpus", within=config),
+        # A resource, because a change must not run the job again.
+        batch_size=lookup("models/{model}/batch_size", within=config),
+    params:
+        model=model_identity,
+        package=package("windows", "similarity", "batches", "decoder", "layer_config", "models", "hub", "prompts"),
+    script:
+        "../../scripts/windows.py"
+
+
 rule profile:
     input:
         similarities=collect("<results>/similarity/{{model}}/{domain}.parquet", domain=DOMAINS),

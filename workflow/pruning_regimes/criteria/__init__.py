@@ -1,160 +1,58 @@
-"""Criteria: which decoder layers to remove at a budget. Pure functions of the similarity tables.
+"""Criteria: which decoder layers to remove at a budget. Functions of stored tables, so that another one costs nothing.
 
-A criterion is registered under its kind. It gets the model's profile (mean similarity per domain and layer), the
-number of layers and the numbers to remove, and its own parameters; it returns one `Selection` per replicate and
-number to remove.
+A criterion is registered under its kind with `@criterion`. It gets a `Study` (means over the calibration samples, the
+layers that may be removed, the seed) and its own parameters, and returns an `Order` or a `Structure`, one per
+replicate. A user's file registers more: `config/README.md` shows one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import polars as pl
 
-from pruning_regimes.config import budget_name, check_depth, n_removed
-from pruning_regimes.errors import ConfigError, nearest
+from pruning_regimes.budgets import budget_name, check_depth, n_removed
+from pruning_regimes.criteria import by_loss, by_similarity, by_structure, registry  # noqa: F401 they register
+from pruning_regimes.criteria.choices import Choice, Order, Structure, by_score
+from pruning_regimes.criteria.registry import criterion
+from pruning_regimes.criteria.study import Samples, Study
+from pruning_regimes.errors import ConfigError
 from pruning_regimes.tables import frame
 
+__all__ = ["Choice", "Order", "Samples", "Structure", "Study", "by_score", "choices", "criterion", "layer_list"]
 
-@dataclass(frozen=True)
-class Study:
-    """What a criterion may look at.
 
-    Attributes:
-        model: the model's config key.
-        n_layers: decoder layers L of the model.
-        profile: the model's rows of the profile table.
-        seed: the study's seed.
-        protected: layers that no criterion may remove.
+def choices(entry: Mapping[str, Any], study: Study) -> list[Choice]:
+    """What a criterion's config entry chooses for a model, one choice per replicate.
+
+    Raises: ConfigError for an unknown kind.
     """
-
-    model: str
-    n_layers: int
-    profile: pl.DataFrame
-    seed: int
-    protected: frozenset[int] = frozenset()
-
-    @property
-    def candidates(self) -> list[int]:
-        """Layers that may be removed, ascending."""
-        return [layer for layer in range(self.n_layers) if layer not in self.protected]
+    parameters = {name: value for name, value in entry.items() if name != "kind"}
+    return registry.get(entry["kind"]).choices(study, parameters)
 
 
-@dataclass(frozen=True)
-class Order:
-    """A nested choice: every budget removes the first layers of one order.
-
-    Attributes:
-        layers: all candidates, the first to remove first.
-        scores: score of each layer by its number, larger is removed earlier; None if the order is not by score.
-    """
-
-    layers: Sequence[int]
-    scores: Sequence[float] | None = None
-
-    def remove(self, count: int) -> list[int]:
-        """The first `count` layers of the order."""
-        return list(self.layers[:count])
-
-
-@dataclass(frozen=True)
-class Structure:
-    """A choice made anew for each number to remove, by position."""
-
-    choose: Callable[[int], list[int]]
-    scores: None = None
-
-    def remove(self, count: int) -> list[int]:
-        """The layers to remove, in order."""
-        return self.choose(count)
-
-
-Choice = Order | Structure
-_REGISTRY: dict[str, Callable[..., list[Choice]]] = {}
-
-
-def criterion(kind: str) -> Callable[[Callable[..., list[Choice]]], Callable[..., list[Choice]]]:
-    """Register a criterion: a function of the study and its parameters that returns one choice per replicate."""
-
-    def register(function: Callable[..., list[Choice]]) -> Callable[..., list[Choice]]:
-        _REGISTRY[kind] = function
-        return function
-
-    return register
-
-
-def by_score(scores: np.ndarray, candidates: Sequence[int]) -> Order:
-    """Order the candidates by score, largest first; of equal scores the deeper layer goes first.
-
-    Args:
-        scores: [L], one per layer.
-    """
-    order = sorted(candidates, key=lambda layer: (-scores[layer], -layer))
-    return Order(order, [float(score) for score in scores])
-
-
-@criterion("domain")
-def domain(study: Study, weights: Mapping[str, float], token_group: str) -> list[Choice]:
-    """Domain-aware similarity (arXiv 2603.20275): weighted mean over domains of each layer's mean input-output cosine.
-
-    The layers that change their input least in the named domains are removed first. Weights are normalised to sum
-    to 1 in absolute value.
-
-    Raises: ConfigError if a domain has no similarity for the token group.
-    """
-    total = sum(abs(weight) for weight in weights.values())
-    scores = np.zeros(study.n_layers)
-    for name, weight in weights.items():
-        rows = study.profile.filter(pl.col("domain") == name, pl.col("token_group") == token_group).sort("layer")
-        if len(rows) != study.n_layers:
-            raise ConfigError(f"weights.{name}: the domain has no similarity for token_group '{token_group}'.")
-        scores += weight / total * rows["cosine"].to_numpy()
-    return [by_score(scores, study.candidates)]
-
-
-@criterion("random")
-def random(study: Study, replicates: int) -> list[Choice]:
-    """Control: a random order per replicate, nested over budgets; replicate r draws from (study seed, r)."""
-    return [
-        Order(np.random.default_rng([study.seed, replicate]).permutation(study.candidates).tolist())
-        for replicate in range(replicates)
-    ]
-
-
-@criterion("last")
-def last(study: Study) -> list[Choice]:
-    """Deepest layers first."""
-    return [by_score(np.arange(study.n_layers, dtype=float), study.candidates)]
-
-
-@criterion("uniform")
-def uniform(study: Study) -> list[Choice]:
-    """Evenly spaced layers: the k-th of n is round((k + 0.5) C / n - 0.5), half up, among the C candidates; chosen anew
-    for each n."""
-    candidates = study.candidates
-
-    def choose(count: int) -> list[int]:
-        return [candidates[((2 * k + 1) * len(candidates)) // (2 * count)] for k in range(count)]
-
-    return [Structure(choose)]
-
-
-def layer_list(kind: str, parameters: Mapping[str, Any], study: Study, budgets: Sequence[int | float]) -> pl.DataFrame:
+def layer_list(entry: Mapping[str, Any], study: Study, budgets: Sequence[int | float]) -> pl.DataFrame:
     """The layers table of one criterion for one model: every replicate, budget and layer.
 
-    Raises: ConfigError for an unknown kind, or a budget that the model's depth does not allow (a local model's is
-        checked before any job; a hub model's depth is known only now).
+    Args:
+        entry: the criterion's config entry, with all its parameters.
+
+    Raises: ConfigError for an unknown kind; a budget that the model's depth does not allow (a local model's is checked
+        before any job; a hub model's depth is known only now); or layers that no criterion may choose.
     """
-    if kind not in _REGISTRY:
-        raise ConfigError(f"criteria: unknown kind '{kind}'; {nearest(kind, _REGISTRY)}")
     check_depth(study.model, study.n_layers, budgets, study.protected)
     rows = []
-    for replicate, choice in enumerate(_REGISTRY[kind](study, **parameters)):
+    for replicate, choice in enumerate(choices(entry, study)):
         for budget in budgets:
-            order = {layer: i for i, layer in enumerate(choice.remove(n_removed(budget, study.n_layers)))}
+            count = n_removed(budget, study.n_layers)
+            removed = choice.remove(count)
+            if len(set(removed)) != count or len(removed) != count or not set(removed) <= set(study.candidates):
+                raise ConfigError(
+                    f"Criterion of kind '{entry['kind']}' chose {removed} to remove {count} of the layers "
+                    f"{study.candidates}; it has to name {count} of them, each once."
+                )
+            order = {layer: i for i, layer in enumerate(removed)}
             for layer in range(study.n_layers):
                 rows.append(
                     {

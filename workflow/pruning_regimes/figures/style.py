@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import matplotlib
@@ -18,14 +20,21 @@ import numpy as np
 import polars as pl
 import seaborn
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from pruning_regimes.tables import replacing
 
 DPI = 200
 INK = "#333333"
+MARGIN = 0.06  # of a horizontal axis of budgets, beside the first and the last of them
+TICK_INCHES = 0.4  # room for a tick label such as (12%)
+LAYERS = "decoder layers removed\n(share of all)"
+Marker = str | tuple[int, int, float]
+STAR = (4, 1, 0)  # of four points
 # name -> (colour, marker). Math-aware shares its colour with the math domain, non-math-aware with the general one.
-CRITERIA = {
+CRITERIA: dict[str, tuple[str, Marker]] = {
     "math_aware": ("#0072B2", "o"),
     "non_math_aware": ("#D55E00", "s"),
     "mixed": ("#009E73", "D"),
@@ -40,9 +49,10 @@ CRITERIA = {
     "taylor": ("#DDCC77", "*"),
     "spaced": ("#AA4499", "d"),
     "contrast": ("#661100", "8"),
+    "first_middle": ("#5E81F4", STAR),
 }
-DOMAINS = {"math": ("#0072B2", "o"), "general": ("#D55E00", "s")}
-FALLBACK = (
+DOMAINS: dict[str, tuple[str, Marker]] = {"math": ("#0072B2", "o"), "general": ("#D55E00", "s")}
+FALLBACK: tuple[tuple[str, Marker], ...] = (
     ("#CC6677", "o"),
     ("#6699CC", "s"),
     ("#44AA99", "D"),
@@ -59,11 +69,11 @@ class Look:
     """How a criterion or a domain is drawn in every figure."""
 
     colour: str
-    marker: str
+    marker: Marker
     label: str
 
 
-def looks(names: Iterable[str], known: Mapping[str, tuple[str, str]]) -> dict[str, Look]:
+def looks(names: Iterable[str], known: Mapping[str, tuple[str, Marker]]) -> dict[str, Look]:
     """The look of each name: its fixed one if it is known, else the next of the fallback palette, in order.
 
     Args:
@@ -74,6 +84,23 @@ def looks(names: Iterable[str], known: Mapping[str, tuple[str, str]]) -> dict[st
     unknown = [name for name in names if name not in known]
     spare = {name: FALLBACK[index % len(FALLBACK)] for index, name in enumerate(unknown)}
     return {name: Look(*(known.get(name) or spare[name]), human(name)) for name in names}
+
+
+def marked(look: Look, size: float) -> dict[str, Any]:
+    """What `Axes.plot` takes to draw a look's markers, of a size in points, without a line."""
+    return {
+        "color": look.colour,
+        "marker": look.marker,
+        "markersize": size * (1.4 if look.marker in ("*", STAR) else 1),  # stars look smaller than they are
+        "markeredgecolor": "white",
+        "markeredgewidth": 0.5,
+        "linestyle": "none",
+    }
+
+
+def key(look: Look, size: float) -> Line2D:
+    """The legend's entry of a look that is drawn as a line with markers."""
+    return Line2D([], [], **{**marked(look, size), "linestyle": "-"}, label=look.label)
 
 
 def human(name: str) -> str:
@@ -99,7 +126,9 @@ def theme() -> Iterator[None]:
                 "axes.labelsize": 10,
                 "xtick.labelsize": 9,
                 "ytick.labelsize": 9,
-                "legend.fontsize": 10,
+                "legend.fontsize": 9,
+                "legend.handlelength": 1.7,
+                "legend.columnspacing": 1.4,
                 "grid.color": "#E4E4E4",
                 "axes.edgecolor": "#BBBBBB",
                 "text.color": INK,
@@ -126,9 +155,67 @@ def panels(style: Mapping[str, Any], rows: int, columns: int, **layout: Any) -> 
 
 
 def legend(figure: Figure, handles: Sequence[Artist]) -> None:
-    """One legend for the whole figure, below the panels, in as many columns as its width holds."""
-    columns = max(1, min(len(handles), int(figure.get_figwidth() / 1.45)))
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, columnspacing=1.5)
+    """One legend for the whole figure, below the panels, in as many columns as its width holds, read row by row."""
+    for columns in range(len(handles), 0, -1):
+        # A legend fills its columns one after the other.
+        by_column = [handle for column in range(columns) for handle in handles[column::columns]]
+        drawn = figure.legend(handles=by_column, loc="outside lower center", ncols=columns, frameon=False)
+        if drawn.get_window_extent().width <= figure.bbox.width or columns == 1:
+            return
+        drawn.remove()
+
+
+def sentence(style: Mapping[str, Any], text: str) -> Figure:
+    """A figure of the style's size that has nothing to show, and says why."""
+    figure = Figure(figsize=(style["width"], style["height"]), dpi=DPI, layout="constrained")
+    figure.text(0.5, 0.5, fill(text, max(20, int(8 * style["width"]))), ha="center", va="center", fontsize=11)
+    return figure
+
+
+def percent(column: str) -> pl.Expr:
+    """A column of layers as percent of all."""
+    return pl.col(column) * 100 / pl.col("n_layers")
+
+
+def removed(rows: pl.DataFrame) -> dict[float, str]:
+    """The tick of each budget: percent of the layers removed -> label with count and percent.
+
+    Args:
+        rows: of one model, in order, with columns n_removed and percent.
+    """
+    counts = rows.select("percent", "n_removed").unique(maintain_order=True)
+    return {percent: f"{count}\n({percent:.0f}%)" for percent, count in counts.iter_rows()}
+
+
+def dodge(places: Sequence[float], n: int, spread: float = 0.6) -> list[float]:
+    """Offsets that put n markers side by side, within the margin at the last place.
+
+    Args:
+        places: two or more of the axis, in order.
+        spread: share of the smallest gap between places that the markers take.
+    """
+    room = min(2 * MARGIN * places[-1], spread * min(b - a for a, b in pairwise(places)))
+    return [room * ((index + 0.5) / n - 0.5) for index in range(n)]
+
+
+def ticks(ax: Axes, labels: Mapping[float, str], columns: int, inches: float = TICK_INCHES) -> None:
+    """Ticks of a horizontal axis whose limits are set; where labels would collide, only the first is written.
+
+    Args:
+        labels: place -> label, the most important first.
+        columns: of panels in the figure.
+        inches: room for a label.
+    """
+    places = dict(zip(labels, ax.xaxis.get_transform().transform(np.array(list(labels))), strict=True))
+    left, right = ax.xaxis.get_transform().transform(np.array(ax.get_xlim()))
+    apart = (right - left) * inches * columns / (0.75 * ax.figure.get_figwidth())
+    labelled: list[float] = []
+    for place, scaled in places.items():
+        if all(abs(scaled - places[other]) >= apart for other in labelled):
+            labelled.append(place)
+    ax.set_xticks(labelled, [labels[place] for place in labelled])
+    bare = [place for place in labels if place not in labelled]
+    ax.set_xticks(bare, [""] * len(bare), minor=True)
 
 
 @theme()

@@ -104,7 +104,8 @@ def score(questions: pl.DataFrame, predictions: pl.DataFrame, mode: str = "clean
         predictions: the predictions table; answers to questions that are no longer in the benchmark are left out.
         mode: "clean", or "upstream" to score as the benchmark's or a harness's own code does, known faults included.
 
-    Returns: the scores table; a prediction with an error scores 0 and has nothing extracted.
+    Returns: the scores table; a prediction with an error scores 0 and has nothing extracted. Every question is a
+        cluster of its own; `clusters.clustered` looks at the images.
 
     Raises: DataError for an unknown mode, or metadata that are no JSON object.
     """
@@ -125,6 +126,7 @@ def score(questions: pl.DataFrame, predictions: pl.DataFrame, mode: str = "clean
             {
                 **{name: answer[name] for name in ("variant_id", "sample_id", "error")},
                 **{name: row[name] for name in ("category", "chance")},
+                "cluster": row["sample_id"],
                 **vars(verdict),
             }
         )

@@ -1,0 +1,19 @@
+"""Draw how far few calibration samples choose the layers that all of them choose."""
+
+from typing import Any
+
+import polars as pl
+
+from pruning_regimes import tables
+from pruning_regimes.figures import stability
+from pruning_regimes.jobs import job
+
+
+def main(paths: list[str], style: dict[str, Any], outputs: list[str]) -> None:
+    """Read each model's stability table and draw."""
+    stability.draw(pl.concat([tables.read(path, "stability") for path in paths]), style, outputs)
+
+
+if "snakemake" in globals():
+    with job(snakemake.log[0]):
+        main(list(snakemake.input), snakemake.params.style, list(snakemake.output))

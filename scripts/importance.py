@@ -1,0 +1,37 @@
+"""Measure how important each decoder layer is to the loss of a model's calibration answers, by their gradients."""
+
+from typing import Any
+
+from pruning_regimes import importance, models, tables
+from pruning_regimes.jobs import job
+
+
+def main(
+    entry: dict[str, Any],
+    decoder: str,
+    domains: list[str],
+    calibrations: list[str],
+    output: str,
+    batch_size: int,
+    threads: int,
+) -> None:
+    """Run the calibration samples forward and backward through the model and write the importance table."""
+    entry = models.pinned(entry, tables.read(decoder, "decoder").row(0, named=True))
+    paths = dict(zip(domains, calibrations, strict=True))
+    samples = {domain: tables.read(path, "calibration") for domain, path in paths.items()}
+    measured = importance.measure(models.load(entry, threads), samples, batch_size)
+    made_from = {"model": entry, "calibration": {domain: tables.provenance(path) for domain, path in paths.items()}}
+    tables.write(measured, "importance", output, made_from)
+
+
+if "snakemake" in globals():
+    with job(snakemake.log[0]):
+        main(
+            {**snakemake.params.model, "gpus": snakemake.resources.gpu},
+            snakemake.input.decoder,
+            snakemake.params.domains,
+            list(snakemake.input.calibrations),
+            snakemake.output[0],
+            snakemake.resources.batch_size,
+            snakemake.threads,
+        )

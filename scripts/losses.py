@@ -1,0 +1,63 @@
+"""Losses of a model's calibration answers without one decoder layer at a time, or along a greedy search."""
+
+import logging
+from typing import Any
+
+from pruning_regimes import losses, models, tables
+from pruning_regimes.budgets import n_removed, protected_layers
+from pruning_regimes.jobs import job
+
+
+def main(
+    entry: dict[str, Any],
+    decoder: str,
+    domains: list[str],
+    calibrations: list[str],
+    protected: list[int],
+    search: str,
+    budgets: list[str],
+    output: str,
+    batch_size: int,
+    threads: int,
+) -> None:
+    """Compute the losses that are not there yet and write the losses table.
+
+    `search`: leave_one_out, or greedy, which goes up to the largest of the budgets.
+    """
+    found = tables.read(decoder, "decoder").row(0, named=True)
+    kept = {*found["protected"], *protected_layers(found["model"], found["n_layers"], protected)}
+    candidates = [layer for layer in range(found["n_layers"]) if layer not in kept]
+    paths = dict(zip(domains, calibrations, strict=True))
+    samples = {domain: tables.read(path, "calibration") for domain, path in paths.items()}
+    entry = models.pinned(entry, found)
+    n_steps = max((n_removed(budget, found["n_layers"]) for budget in budgets), default=0)
+    provenance = {
+        "model": entry,
+        "calibration": {domain: tables.provenance(path) for domain, path in paths.items()},
+        "protected": sorted(kept),
+        "search": search,
+        "n_steps": n_steps,
+    }
+    loaded, journal = models.load(entry, threads), losses.Journal(output, provenance)
+    if search == "greedy":
+        tally = losses.greedy(loaded, samples, candidates, n_steps, batch_size, journal)
+    else:
+        tally = losses.leave_one_out(loaded, samples, candidates, batch_size, journal)
+    logging.info("%d losses computed", tally.computed)
+    logging.info("%d layers computed, %d replayed", tally.layers_computed, tally.layers_replayed)
+
+
+if "snakemake" in globals():
+    with job(snakemake.log[0]):
+        main(
+            {**snakemake.params.model, "gpus": snakemake.resources.gpu},
+            snakemake.input.decoder,
+            snakemake.params.domains,
+            list(snakemake.input.calibrations),
+            snakemake.params.protected,
+            snakemake.params.search,
+            snakemake.params.budgets,
+            snakemake.output[0],
+            snakemake.resources.batch_size,
+            snakemake.threads,
+        )

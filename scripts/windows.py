@@ -1,0 +1,26 @@
+"""Measure how much windows of two and three decoder layers change the calibration inputs of a domain."""
+
+from typing import Any
+
+from pruning_regimes import models, tables, windows
+from pruning_regimes.jobs import job
+
+
+def main(entry: dict[str, Any], decoder: str, calibration: str, output: str, batch_size: int, threads: int) -> None:
+    """Run the calibration samples through the model and write the windows table."""
+    entry = models.pinned(entry, tables.read(decoder, "decoder").row(0, named=True))
+    samples = tables.read(calibration, "calibration")
+    measured = windows.measure(models.load(entry, threads), samples, batch_size)
+    tables.write(measured, "windows", output, {"model": entry, "calibration": tables.provenance(calibration)})
+
+
+if "snakemake" in globals():
+    with job(snakemake.log[0]):
+        main(
+            {**snakemake.params.model, "gpus": snakemake.resources.gpu},
+            snakemake.input.decoder,
+            snakemake.input.calibration,
+            snakemake.output[0],
+            snakemake.resources.batch_size,
+            snakemake.threads,
+        )

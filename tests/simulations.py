@@ -1,0 +1,152 @@
+"""Studies whose truth is known, to see that the statistics find it.
+
+`python tests/simulations.py` writes the table of the docs.
+
+A variant answers a question right if a normal score falls below what its true accuracy asks for; part of the score is
+the question's own (its difficulty, shared by all variants, and by all questions of its cluster), so that answers are
+correlated as those of pruned models are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import NormalDist
+
+import numpy as np
+import polars as pl
+
+from pruning_regimes import regimes, tables
+from pruning_regimes.contracts import DENSE, DENSE_BUDGET
+
+DOCS = Path(__file__).parents[1] / "workflow" / "docs" / "simulations.md"
+RANKING = {"a": 1, "b": 1, "c": 1, "d": 1, "random": 3}  # criterion -> replicates
+STRUCTURAL = {"e": 1, "f": 1, "g": 1}
+FAMILIES = dict.fromkeys(RANKING, "ranking") | dict.fromkeys(STRUCTURAL, "structure")
+BUDGETS = (1, 3, 4, 6, 7, 8, 10, 12)  # of 28 layers
+LEVELS = (0.97, 0.93, 0.88, 0.8, 0.72, 0.62, 0.5, 0.4)
+CUTS = (3, 5)
+MARGIN = 0.05
+_inverse = np.vectorize(NormalDist().inv_cdf)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is true of a simulated study.
+
+    Attributes:
+        sds: per budget, standard deviation of retention between layer sets.
+        advantages: per budget, what structure criteria retain more.
+        n_questions: of each of three benchmarks.
+        cluster: questions that share an image.
+        dense, chance: accuracy of the dense model and of a blind guess.
+        correlation: of the answers of two variants to one question, on the normal scale.
+    """
+
+    sds: tuple[float, ...] = (0.0,) * len(BUDGETS)
+    advantages: tuple[float, ...] = (0.0,) * len(BUDGETS)
+    n_questions: int = 500
+    cluster: int = 1
+    dense: float = 0.8
+    chance: float = 0.25
+    correlation: float = 0.6
+    benchmarks: tuple[str, ...] = field(default=("x", "y", "z"))
+
+
+NULL = Plan()
+SMALL = Plan(n_questions=40)
+CLUSTERED = Plan(cluster=4)
+THREE = Plan(
+    sds=(0.15,) * CUTS[0] + (0.0,) * (CUTS[1] - CUTS[0]) + (0.04,) * (len(BUDGETS) - CUTS[1]),
+    advantages=(0.0,) * CUTS[1] + (0.2,) * (len(BUDGETS) - CUTS[1]),
+)
+SENSITIVE = Plan(sds=(0.15,) * len(BUDGETS))
+STRUCTURED = Plan(sds=(0.04,) * len(BUDGETS), advantages=(0.2,) * len(BUDGETS))
+TWO = Plan(sds=(0.15,) * 4 + (0.0,) * 4)
+
+
+def study(plan: Plan, seed: int, resamples: int = 200) -> tuple[regimes.Results, Mapping[tuple[str, str], float]]:
+    """Simulate a study.
+
+    Returns: what is retained, and the true retention of each (criterion, budget).
+    """
+    rng = np.random.default_rng(seed)
+    cells, truth, retained = [(DENSE, 0, DENSE_BUDGET, 0)], {(DENSE, DENSE_BUDGET): 1.0}, [1.0]
+    for budget, level, sd, advantage in zip(BUDGETS, LEVELS, plan.sds, plan.advantages, strict=True):
+        for criterion, replicates in {**RANKING, **STRUCTURAL}.items():
+            own = level + advantage * (criterion in STRUCTURAL) + sd * rng.standard_normal(replicates)
+            own = np.clip(own, -0.3, (1 - plan.chance) / (plan.dense - plan.chance) - 0.01)
+            truth[criterion, str(budget)] = float(own.mean())
+            cells += [(criterion, replicate, str(budget), budget) for replicate in range(replicates)]
+            retained += own.tolist()
+    ids = [f"v{place}" for place in range(len(cells))]
+    rows = [
+        {"criterion": c, "replicate": r, "budget": b, "n_removed": n, "removed": [], "kept": list(range(28)),
+         "variant_id": i}
+        for (c, r, b, n), i in zip(cells, ids, strict=True)
+    ]  # fmt: skip
+    thresholds = _inverse(plan.chance + np.array(retained) * (plan.dense - plan.chance))
+    n_clusters = plan.n_questions // plan.cluster
+    benchmarks = {}
+    for name in plan.benchmarks:
+        shared = np.repeat(rng.standard_normal(n_clusters), plan.cluster)
+        alone = rng.standard_normal((len(ids), n_clusters * plan.cluster))
+        right = np.sqrt(plan.correlation) * shared + np.sqrt(1 - plan.correlation) * alone < thresholds[:, None]
+        benchmarks[name] = regimes.Scored(
+            "math",
+            right.reshape(len(ids), n_clusters, plan.cluster).sum(2).astype(float),
+            np.full(n_clusters, float(plan.cluster)),
+            {variant: place for place, variant in enumerate(ids)},
+            plan.chance,
+            dict.fromkeys(ids, 0),
+            dict.fromkeys(ids, 0.0),
+        )
+    return regimes.results("m", tables.frame("variants", rows), benchmarks, resamples, 0.95, seed), truth
+
+
+def found_segments(plan: Plan, seed: int, resamples: int = 50) -> list[dict]:
+    """The segments of a simulated study."""
+    of, _ = study(plan, seed, resamples=100)
+    return regimes.segments(of, regimes.retention(of), FAMILIES, MARGIN, resamples, seed).to_dicts()
+
+
+def names(segments: list[dict]) -> tuple[str, ...]:
+    """Their regimes."""
+    return tuple(segment["regime"] for segment in segments)
+
+
+THREE_NAMES = ("ranking-sensitive", "convergent", "structure-dominated")
+
+
+def recovered(segments: list[dict]) -> bool:
+    """Whether the planted regimes were found, each cut within one budget."""
+    if names(segments) != THREE_NAMES:
+        return False
+    at = [BUDGETS.index(int(segment["first_budget"])) for segment in segments[1:]]
+    return all(abs(place - cut) <= 1 for place, cut in zip(at, CUTS, strict=True))
+
+
+def inside(segments: list[dict]) -> list[bool]:
+    """Whether the interval of each cut holds the true one."""
+    true = [(BUDGETS[cut - 1] + BUDGETS[cut]) / 2 for cut in CUTS]
+    return [
+        segment["start_low"] <= cut <= segment["start_high"] for segment, cut in zip(segments[1:], true, strict=True)
+    ]
+
+
+def declared(plan: Plan, seed: int, permutations: int = 500) -> tuple[list[bool], list[bool]]:
+    """Per budget: whether ranking sensitivity is declared, and whether p <= 0.05 before the correction."""
+    of, _ = study(plan, seed, resamples=100)
+    table = regimes.sensitivity(of, regimes.retention(of), FAMILIES, permutations, seed)
+    return table["sensitive"].to_list(), (table["p"] <= 0.05).to_list()
+
+
+def covered(plan: Plan, seed: int, resamples: int = 500) -> list[bool]:
+    """Per pruned (criterion, budget): whether the interval of a group's retention holds the truth."""
+    of, truth = study(plan, seed, resamples)
+    rows = regimes.retention(of).filter(pl.col("benchmark").is_null(), pl.col("criterion") != DENSE)
+    return [
+        row["retention_low"] <= truth[row["criterion"], row["budget"]] <= row["retention_high"]
+        for row in rows.iter_rows(named=True)
+    ]

@@ -1,0 +1,89 @@
+"""A config's criteria: checked against what each kind declares, and completed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError
+
+from pruning_regimes.criteria import registry
+from pruning_regimes.errors import ConfigError, nearest
+
+
+def complete_criteria(config: Mapping[str, Any], sentence: Callable[[ValidationError], str]) -> None:
+    """Check the criteria and fill in presets and defaults, in place.
+
+    Args:
+        sentence: what is wrong, of an error of the schema.
+
+    Raises: ConfigError naming the key, the value and the nearest valid choice.
+    """
+    if "criteria_path" in config:
+        registry.load(config["criteria_path"])
+    entries = config["criteria"]
+    for key, entry in entries.items():
+        kind = entry.setdefault("kind", key)
+        if kind not in registry.kinds():
+            place = f"criteria.{key}.kind" if kind != key else f"criteria.{key}"
+            raise ConfigError(f"{place}: unknown criterion '{kind}'; {nearest(kind, registry.kinds())}")
+        if kind in registry.PRESETS:
+            entry.update({**registry.PRESETS[kind], **entry, "kind": registry.PRESETS[kind]["kind"]})
+    for key, entry in entries.items():
+        _complete(key, entry, config, sentence)
+    for key, entry in entries.items():
+        if "of" in entry:
+            family = registry.get(entries[entry["of"]]["kind"]).family
+            if family != "ranking":
+                raise ConfigError(
+                    f"criteria.{key}.of: '{entry['of']}' is a criterion of {family}; expected one that ranks layers."
+                )
+
+
+def resolved(entries: Mapping[str, Mapping[str, Any]], key: str) -> dict[str, Any]:
+    """A criterion's entry, with the entry of the criterion that it wraps in place of its key."""
+    entry = entries[key]
+    return {**entry, "of": dict(entries[entry["of"]])} if "of" in entry else dict(entry)
+
+
+def own_domains(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Criterion -> the one domain that it looks at, and what else it is made of, of those of kind `domain` that do."""
+    own = {}
+    for key, entry in entries.items():
+        if entry["kind"] == "domain" and len(entry["weights"]) == 1 and min(entry["weights"].values()) > 0:
+            made = {name: value for name, value in entry.items() if name != "weights"}
+            own[key] = [*entry["weights"], json.dumps(made, sort_keys=True)]
+    return own
+
+
+def _complete(
+    key: str, entry: dict[str, Any], config: Mapping[str, Any], sentence: Callable[[ValidationError], str]
+) -> None:
+    known = registry.get(entry["kind"])
+    nested = {"properties": {"criteria": {"properties": {key: known.schema}}}}
+    errors = sorted(
+        Draft202012Validator(nested).iter_errors({"criteria": {key: entry}}),
+        key=lambda error: (len(error.absolute_path), error.message),
+    )
+    if errors:
+        raise ConfigError(sentence(errors[0]))
+    completed = {"kind": entry["kind"]}
+    for name, schema in known.parameters.items():
+        value = entry.get(name, schema.get("default"))
+        completed[name] = int(value) if schema.get("type") == "integer" else value
+        if "names" in schema:
+            for word in _names(completed[name]):
+                if word not in config[schema["names"]]:
+                    choices = nearest(word, config[schema["names"]])
+                    raise ConfigError(f"criteria.{key}.{name}: '{word}' is none of the {schema['names']}; {choices}")
+    # In the declared order, whatever the user's: a job must not run again because two keys changed places.
+    entry.clear()
+    entry.update(completed)
+    if entry["kind"] == "domain" and not any(entry["weights"].values()):
+        raise ConfigError(f"criteria.{key}.weights: all weights are 0; at least one domain must count.")
+
+
+def _names(value: Any) -> Iterable[str]:
+    return [value] if isinstance(value, str) else value
