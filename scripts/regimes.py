@@ -22,8 +22,8 @@ def main(
 ) -> None:
     """Read variants (one file per model) and scores (one per model and benchmark); write a table per output.
 
-    `groups`: benchmark -> group. `families`: criterion -> ranking or structure. `own`: criterion -> the one domain
-    that it looks at, and what else it is made of.
+    `groups`: benchmark -> group. `families`: criterion -> ranking, structure or control. `own`: criterion -> the one
+    domain that it looks at, and what else it is made of.
     """
     files = dict(zip(product(models, groups), scores, strict=True))
     resamples, confidence, margin = (statistics[name] for name in ("resamples", "confidence", "margin"))

@@ -12,21 +12,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import NormalDist
+from statistics import NormalDist, fmean
 
 import numpy as np
 import polars as pl
 
 from pruning_regimes import regimes, tables
 from pruning_regimes.contracts import DENSE, DENSE_BUDGET
+from pruning_regimes.regimes.segments import overlaps
 
 DOCS = Path(__file__).parents[1] / "workflow" / "docs" / "simulations.md"
 RANKING = {"a": 1, "b": 1, "c": 1, "d": 1, "random": 3}  # criterion -> replicates
 STRUCTURAL = {"e": 1, "f": 1, "g": 1}
 FAMILIES = dict.fromkeys(RANKING, "ranking") | dict.fromkeys(STRUCTURAL, "structure")
-BUDGETS = (1, 3, 4, 6, 7, 8, 10, 12)  # of 28 layers
-LEVELS = (0.97, 0.93, 0.88, 0.8, 0.72, 0.62, 0.5, 0.4)
-CUTS = (3, 5)
+N_LAYERS = 28
+BUDGETS = (1, 2, 3, 5, 6, 7, 9, 10, 12)
+LEVELS = (0.97, 0.94, 0.9, 0.85, 0.8, 0.72, 0.62, 0.5, 0.4)
+CUTS = (3, 6)
 MARGIN = 0.05
 _inverse = np.vectorize(NormalDist().inv_cdf)
 
@@ -63,7 +65,7 @@ THREE = Plan(
 )
 SENSITIVE = Plan(sds=(0.15,) * len(BUDGETS))
 STRUCTURED = Plan(sds=(0.04,) * len(BUDGETS), advantages=(0.2,) * len(BUDGETS))
-TWO = Plan(sds=(0.15,) * 4 + (0.0,) * 4)
+TWO = Plan(sds=(0.15,) * 4 + (0.0,) * 5)
 
 
 def study(plan: Plan, seed: int, resamples: int = 200) -> tuple[regimes.Results, Mapping[tuple[str, str], float]]:
@@ -72,21 +74,31 @@ def study(plan: Plan, seed: int, resamples: int = 200) -> tuple[regimes.Results,
     Returns: what is retained, and the true retention of each (criterion, budget).
     """
     rng = np.random.default_rng(seed)
-    cells, truth, retained = [(DENSE, 0, DENSE_BUDGET, 0)], {(DENSE, DENSE_BUDGET): 1.0}, [1.0]
+    cells = [(DENSE, 0, DENSE_BUDGET, 0)]
+    orders = {(c, r): rng.permutation(N_LAYERS) for c, n in {**RANKING, **STRUCTURAL}.items() for r in range(n)}
+    sets, means, sds = [frozenset[int]()], [1.0], [0.0]
     for budget, level, sd, advantage in zip(BUDGETS, LEVELS, plan.sds, plan.advantages, strict=True):
-        for criterion, replicates in {**RANKING, **STRUCTURAL}.items():
-            own = level + advantage * (criterion in STRUCTURAL) + sd * rng.standard_normal(replicates)
-            own = np.clip(own, -0.3, (1 - plan.chance) / (plan.dense - plan.chance) - 0.01)
-            truth[criterion, str(budget)] = float(own.mean())
-            cells += [(criterion, replicate, str(budget), budget) for replicate in range(replicates)]
-            retained += own.tolist()
+        for (criterion, replicate), order in orders.items():
+            # Sets of ranking criteria are nested, those of others are chosen anew.
+            chosen = order if criterion in RANKING else rng.permutation(N_LAYERS)
+            cells.append((criterion, replicate, str(budget), budget))
+            sets.append(frozenset(chosen[:budget].tolist()))
+            means.append(level + advantage * (criterion in STRUCTURAL))
+            sds.append(sd)
     ids = [f"v{place}" for place in range(len(cells))]
+    factor = np.linalg.cholesky(overlaps(sets) + 1e-9 * np.eye(len(sets)))
+    retained = np.array(means) + np.array(sds) * (factor @ rng.standard_normal(len(sets)))
+    retained = np.clip(retained, -0.3, (1 - plan.chance) / (plan.dense - plan.chance) - 0.01)
+    by_cell: dict[tuple[str, str], list[float]] = {}
+    for (criterion, _, budget, _), own in zip(cells, retained, strict=True):
+        by_cell.setdefault((criterion, budget), []).append(float(own))
+    truth = {cell: fmean(own) for cell, own in by_cell.items()}
     rows = [
-        {"criterion": c, "replicate": r, "budget": b, "n_removed": n, "removed": [], "kept": list(range(28)),
-         "variant_id": i}
-        for (c, r, b, n), i in zip(cells, ids, strict=True)
+        {"criterion": c, "replicate": r, "budget": b, "n_removed": n, "removed": sorted(gone),
+         "kept": [layer for layer in range(N_LAYERS) if layer not in gone], "variant_id": i}
+        for (c, r, b, n), gone, i in zip(cells, sets, ids, strict=True)
     ]  # fmt: skip
-    thresholds = _inverse(plan.chance + np.array(retained) * (plan.dense - plan.chance))
+    thresholds = _inverse(plan.chance + retained * (plan.dense - plan.chance))
     n_clusters = plan.n_questions // plan.cluster
     benchmarks = {}
     for name in plan.benchmarks:

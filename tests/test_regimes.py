@@ -8,6 +8,7 @@ import pytest
 
 from pruning_regimes import regimes, tables
 from pruning_regimes.errors import DataError
+from pruning_regimes.regimes.scored import resampled_accuracies
 from pruning_regimes.variants import collect
 
 
@@ -54,7 +55,8 @@ GROUPS = {"one": "math", "two": "math", "other": "general"}
 def retained(table: pl.DataFrame, found: dict[str, pl.DataFrame], **options) -> pl.DataFrame:
     """The retention table."""
     scored = {name: regimes.scored(GROUPS[name], rows) for name, rows in found.items()}
-    return regimes.retention("m", table, scored, **{"resamples": 400, "confidence": 0.9, "seed": 0, **options})
+    settings = {"resamples": 400, "confidence": 0.9, "seed": 0, **options}
+    return regimes.retention(regimes.results("m", table, scored, **settings))
 
 
 def test_estimates_by_hand() -> None:
@@ -85,12 +87,52 @@ def test_the_dense_model_retains_exactly_everything() -> None:
         assert dense[column].to_list() == pytest.approx([1.0] * 5)
 
 
-def test_the_bootstrap_is_a_paired_resampling_of_questions() -> None:
-    values = np.random.default_rng(0).random((3, 20))
-    draws = regimes.resampled_accuracies(values, 50, np.random.default_rng(7))
+def test_the_bootstrap_is_a_paired_resampling_of_clusters() -> None:
+    rng = np.random.default_rng(0)
+    sizes = rng.integers(1, 4, 20)
+    values = [rng.random((3, size)) for size in sizes]
+    sums = np.stack([part.sum(1) for part in values], 1)
+    draws = resampled_accuracies(sums, sizes.astype(float), 50, np.random.default_rng(7))
     weights = np.random.default_rng(7).multinomial(20, [1 / 20] * 20, size=50)
-    slow = [[np.mean(np.repeat(row, counts)) for row in values] for counts in weights]
+    slow = [
+        np.concatenate([part for part, n in zip(values, counts, strict=True) for _ in range(n)], axis=1).mean(1)
+        for counts in weights
+    ]
     np.testing.assert_allclose(draws, slow)
+
+
+def test_questions_that_share_an_image_are_resampled_together() -> None:
+    table, found = study(n_questions=120)
+    copies = found["one"].with_columns(cluster=pl.col("sample_id"))
+    tripled = pl.concat([copies.with_columns(pl.col("sample_id") + f"-{i}") for i in range(3)])
+    once, together = (retained(table, {"one": rows, "two": found["two"]}, resamples=4000) for rows in (copies, tripled))
+    alone = retained(table, {"one": tripled.with_columns(cluster="sample_id"), "two": found["two"]}, resamples=4000)
+
+    def width(rows: pl.DataFrame) -> float:
+        row = rows.filter(pl.col("benchmark") == "one", pl.col("criterion") == "a").row(0, named=True)
+        return row["retention_high"] - row["retention_low"]
+
+    assert width(together) == pytest.approx(width(once), rel=0.1)
+    assert width(alone) == pytest.approx(width(once) / np.sqrt(3), rel=0.1)
+
+
+def test_influences_have_the_variances_of_the_bootstrap() -> None:
+    table, found = study(n_questions=400)
+    scored = {name: regimes.scored(GROUPS[name], rows) for name, rows in found.items()}
+    of = regimes.results("m", table, scored, 4000, 0.9, 0)
+    for kept in (of.benchmarks["one"], of.of_groups["math"]):
+        np.testing.assert_allclose(kept.influence.sum(0), 0, atol=1e-9)
+        np.testing.assert_allclose(kept.influence.T @ kept.influence, np.cov(kept.retentions.T), atol=2e-4)
+        chance = (kept.retention - kept.shares.sum(0))[1:]
+        np.testing.assert_allclose(chance, chance[0])  # what chance adds is the same for all
+
+
+def test_what_cannot_be_told_from_chance_has_collapsed() -> None:
+    table, _ = study()
+    dense, a, r0, r1 = table["variant_id"]
+    rows = scores({dense: 0.9, a: 0.26, r0: 0.6, r1: 0.5}, 200, 0.25)
+    result = retained(table, {"one": rows}).filter(pl.col("benchmark").is_null())
+    assert dict(result.select("criterion", "collapsed").rows()) == {"dense": False, "a": True, "random": False}
 
 
 def test_equal_answers_have_equal_intervals_and_retain_everything_in_every_resample() -> None:
@@ -114,7 +156,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
     covered = []
     for seed in range(150):
         rows = scores({dense: 0.9, a: 0.6, r0: 0.5}, 120, 0.25, seed=seed)
-        result = regimes.retention("m", table, {"one": regimes.scored("math", rows)}, 300, 0.9, seed)
+        result = regimes.retention(regimes.results("m", table, {"one": regimes.scored("math", rows)}, 300, 0.9, seed))
         row = result.filter(pl.col("criterion") == "a", pl.col("benchmark").is_null()).row(0, named=True)
         covered.append(row["retention_low"] <= (0.6 - 0.25) / (0.9 - 0.25) <= row["retention_high"])
     assert 0.82 <= np.mean(covered) <= 0.97

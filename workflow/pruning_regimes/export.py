@@ -115,5 +115,5 @@ def _retention(
             group, rows.filter(pl.col("variant_id").is_in(asked["variant_id"].to_list()))
         )
     statistics = {name: settings[name] for name in ("resamples", "confidence", "seed")}
-    measured = regimes.retention(model, asked, scored, **statistics)
+    measured = regimes.retention(regimes.results(model, asked, scored, **statistics))
     return measured.filter(pl.col("criterion") != DENSE), settings["confidence"]

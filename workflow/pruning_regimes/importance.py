@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -66,11 +67,10 @@ def measure(loaded: Loaded, samples: Mapping[str, pl.DataFrame], batch_size: int
         sum(_importance(weight, gradients[weight]) for weight in layer.parameters() if weight in gradients) / len(asked)
         for layer in layers
     ]
-    table = torch.tensor(importance, dtype=torch.float64)
-    if not table.isfinite().all():
-        layer = int(table.isfinite().int().argmin())
+    damaged = [layer for layer, value in enumerate(importance) if not math.isfinite(value)]
+    if damaged:
         raise ModelError(
-            f"Model '{loaded.path}': the importance of decoder layer {layer} is NaN or infinite; the weights are "
+            f"Model '{loaded.path}': the importance of decoder layer {damaged[0]} is NaN or infinite; the weights are "
             "damaged, or their dtype cannot hold their gradients."
         )
     return frame("importance", {"layer": range(len(layers)), "importance": importance})
@@ -140,4 +140,5 @@ def summed(model: PreTrainedModel, layers: nn.ModuleList) -> Iterator[Gradients]
         for handle in handles:
             handle.remove()
         for weight, required in before.items():
+            weight.grad = None
             weight.requires_grad_(required)

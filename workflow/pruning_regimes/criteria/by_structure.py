@@ -137,7 +137,7 @@ def spaced_out(study: Study, of: dict, gap: int) -> list[Choice]:
 
 @criterion(
     "random",
-    family="ranking",
+    family="control",
     parameters={
         "replicates": {"description": "Independent orders.", "type": "integer", "minimum": 1, "default": 3},
     },

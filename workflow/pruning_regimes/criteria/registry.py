@@ -8,13 +8,13 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pruning_regimes.criteria.choices import Choice
 from pruning_regimes.criteria.study import Study
 from pruning_regimes.errors import ConfigError, nearest
 
-Family = Literal["ranking", "structure"]
+Family = Literal["ranking", "structure", "control"]
 # What a criterion may need besides the similarity tables, which every study has.
 NEEDS = ("windows", "leave_one_out", "greedy", "importance")
 USERS = "criteria_of_"  # what names of modules of users' files begin with
@@ -33,7 +33,7 @@ class Criterion:
     Attributes:
         kind: its name in the config.
         family: "ranking" if it orders layers one by one, so that layer sets are nested; "structure" if their spacing or
-            continuity decides.
+            continuity decides; "control" if chance does: a control takes part in no comparison of families.
         choose: a function of the study and the parameters; returns one choice, or one per replicate.
         parameters: JSON schema of each parameter; one without a default is needed. "names": "domains" or "criteria"
             in it says that its value (its keys, or its items) has to be keys of that section.
@@ -85,8 +85,8 @@ def criterion(
 
     Raises: ConfigError if the kind is taken, or something is declared that does not exist.
     """
-    if family not in ("ranking", "structure"):
-        raise ConfigError(f"Criterion '{kind}': there is no family '{family}'; it is ranking or structure.")
+    if family not in get_args(Family):
+        raise ConfigError(f"Criterion '{kind}': there is no family '{family}'; {nearest(family, get_args(Family))}")
     if needs is not None and needs not in NEEDS:
         raise ConfigError(f"Criterion '{kind}': there is no table '{needs}' to need; {nearest(needs, NEEDS)}")
 

@@ -75,7 +75,7 @@ def sensitivity(
 
     Args:
         kept: the model's retention table.
-        families: criterion -> ranking or structure.
+        families: criterion -> ranking, structure or control.
 
     Returns: no rows for a group whose retention is undefined, nor for a budget with fewer than two ranking criteria.
     """

@@ -8,7 +8,7 @@ the dense model are scored on the same resampled questions (Miller 2024, 2411.00
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -126,6 +126,7 @@ class Results:
     Attributes:
         model: its config key.
         n_layers: decoder layers of the whole model.
+        removed: the layers that each variant lacks, along the axes V.
         cells: of all criteria and budgets, by number of layers removed, the dense model's first.
         groups: benchmark -> its group.
         benchmarks: benchmark -> what is retained on it.
@@ -134,6 +135,7 @@ class Results:
 
     model: str
     n_layers: int
+    removed: Sequence[frozenset[int]]
     cells: Sequence[Cell]
     groups: Mapping[str, str]
     benchmarks: Mapping[str, Retained]
@@ -157,11 +159,12 @@ class Results:
                 found.setdefault(cell.budget, []).append(cell)
         return found
 
-    def limits(self, draws: np.ndarray) -> tuple[float, float]:
-        """Percentile limits of bootstrap draws [R], of which a few may be NaN."""
+    def limits(self, draws: np.ndarray) -> tuple[Any, Any]:
+        """Percentile limits of bootstrap draws [R] or [R, K], of which a few may be NaN; two floats, or two [K]."""
         tails = [(1 - self.confidence) / 2, (1 + self.confidence) / 2]
-        low, high = np.nanquantile(draws, tails)
-        return float(low), float(high)
+        if np.isnan(draws).any():
+            return tuple(np.nanquantile(draws, tails, axis=0))
+        return tuple(np.quantile(draws, tails, axis=0))
 
 
 def results(
@@ -180,7 +183,8 @@ def results(
 
     Raises: DataError if a variant has no scores.
     """
-    ids = variants["variant_id"].unique(maintain_order=True).to_list()
+    distinct = variants.unique("variant_id", keep="first", maintain_order=True)
+    ids, removed = distinct["variant_id"].to_list(), [frozenset(layers) for layers in distinct["removed"]]
     places = {variant: place for place, variant in enumerate(ids)}
     by_cell = variants.group_by("criterion", "budget", "n_removed", maintain_order=True).agg("variant_id")
     cells = [
@@ -194,7 +198,7 @@ def results(
     }
     groups = {name: benchmark.group for name, benchmark in benchmarks.items()}
     ordered = sorted(cells, key=lambda cell: cell.n_removed)
-    return Results(model, len(variants["kept"][0]), ordered, groups, kept, confidence)
+    return Results(model, len(variants["kept"][0]), removed, ordered, groups, kept, confidence)
 
 
 def retention(of: Results) -> pl.DataFrame:
@@ -202,45 +206,40 @@ def retention(of: Results) -> pl.DataFrame:
 
     A criterion's replicates are averaged within each resample.
     """
-    return frame("retention", pl.DataFrame(list(_rows(of)), infer_schema_length=None))
-
-
-def _rows(of: Results) -> Iterator[dict[str, Any]]:
     order = list(dict.fromkeys(cell.criterion for cell in of.cells))
-    for cell in sorted(of.cells, key=lambda cell: order.index(cell.criterion)):
-        for group, whole in of.of_groups.items():
-            members = {name: found for name, found in of.benchmarks.items() if of.groups[name] == group}
-            for name, found in [*members.items(), (None, whole)]:
-                yield {
-                    "model": of.model,
-                    "group": group,
-                    "benchmark": name,
-                    "criterion": cell.criterion,
-                    "budget": cell.budget,
-                    "n_removed": cell.n_removed,
-                    "n_layers": of.n_layers,
-                    "n_replicates": len(cell.at),
-                    **_measured(of, found, cell),
-                }
+    cells = sorted(of.cells, key=lambda cell: order.index(cell.criterion))
+    parts = []
+    for group, whole in of.of_groups.items():
+        members = {name: found for name, found in of.benchmarks.items() if of.groups[name] == group}
+        for name, found in [*members.items(), (None, whole)]:
+            columns = {"model": of.model, "group": group, "benchmark": name}
+            for field in ("criterion", "budget", "n_removed"):
+                columns[field] = [getattr(cell, field) for cell in cells]
+            columns |= {"n_layers": of.n_layers, "n_replicates": [len(cell.at) for cell in cells]}
+            parts.append(frame("retention", pl.DataFrame({**columns, **_measured(of, found, cells)})))
+    # As the criteria come, whatever the benchmark.
+    whole = pl.concat(part.with_row_index("cell") for part in parts)
+    return whole.sort("cell", maintain_order=True).drop("cell")
 
 
-def _measured(of: Results, found: Retained, cell: Cell) -> dict[str, Any]:
-    at = list(cell.at)
-    low, high = of.limits(found.accuracies[:, at].mean(1))
-    kept = (None, None, None)
-    if found.retention is not None:
-        kept = (float(found.retention[at].mean()), *of.limits(found.retentions[:, at].mean(1)))
-    return {
+def _measured(of: Results, found: Retained, cells: Sequence[Cell]) -> dict[str, Any]:
+    """The measured columns of the retention table."""
+    replicates = np.zeros((found.accuracy.shape[0], len(cells)))
+    for column, cell in enumerate(cells):
+        np.add.at(replicates[:, column], list(cell.at), 1 / len(cell.at))
+    low, high = of.limits(found.accuracies @ replicates)
+    columns = {
         "n_questions": found.n_questions,
-        "n_failed": int(found.failed[at].max()),
-        "unparsed_rate": float(found.unparsed[at].mean()),
+        "n_failed": [int(found.failed[list(cell.at)].max()) for cell in cells],
+        "unparsed_rate": found.unparsed @ replicates,
         "chance": found.chance,
         "dense_accuracy": found.dense_accuracy,
-        "accuracy": float(found.accuracy[at].mean()),
+        "accuracy": found.accuracy @ replicates,
         "accuracy_low": low,
         "accuracy_high": high,
-        "retention": kept[0],
-        "retention_low": kept[1],
-        "retention_high": kept[2],
-        "collapsed": None if kept[1] is None else kept[1] <= 0,
     }
+    if found.retention is None:
+        return columns | dict.fromkeys(("retention", "retention_low", "retention_high", "collapsed"))
+    low, high = of.limits(found.retentions @ replicates)
+    kept = {"retention": found.retention @ replicates, "retention_low": low, "retention_high": high}
+    return {**columns, **kept, "collapsed": low <= 0}

@@ -4,8 +4,10 @@ At each budget, the retention of the criteria (of those with different layers) i
 
     common level + advantage x share of structure criteria + effect of the layer set + sampling noise,
 
-with effects of standard deviation sd, a criterion of several replicates averaging theirs, and noise whose covariances,
-also between budgets, are known from the questions. Only contrasts between criteria count, so the level drops out. With
+with effects of standard deviation sd, which two layer sets share to the degree that they share layers (their
+correlation is the Jaccard overlap, so that neither nested sets nor almost equal ones count as independent evidence),
+a criterion of several replicates averaging theirs, and noise whose covariances, also between budgets, are known from
+the questions. Only contrasts between criteria count, so the level drops out. With
 `margin` the difference in retention that would matter, a regime says which of these a segment's budgets have:
 
     convergent           sd < margin, no advantage
@@ -32,7 +34,7 @@ import numpy as np
 import polars as pl
 
 from pruning_regimes.regimes.comparisons import averaging
-from pruning_regimes.regimes.retention import Cell, Results, Retained
+from pruning_regimes.regimes.retention import Results, Retained
 from pruning_regimes.tables import frame
 
 CONVERGENT, SENSITIVE, STRUCTURE = 0, 1, 2
@@ -63,12 +65,16 @@ class Contrasts:
     structure: np.ndarray
 
 
-def contrasts(budgets: Mapping[str, Sequence[Cell]], found: Retained, families: Mapping[str, str]) -> Contrasts:
-    """Contrasts of retention between the criteria at each budget.
+def contrasts(of: Results, found: Retained, families: Mapping[str, str]) -> Contrasts:
+    """Contrasts of retention between the criteria at each budget; controls are left out.
 
     Criteria that removed the same layers are one, of which each counts to its family.
     """
-    projections, effects, structure, slices, begin = [], [], [], [], 0
+    budgets = {
+        name: [cell for cell in cells if families[cell.criterion] != "control"] for name, cells in of.budgets.items()
+    }
+    budgets = {name: cells for name, cells in budgets.items() if cells}
+    projections, structure, slices, begin = [np.empty((0, len(of.removed)))], [np.empty(0)], [], 0
     for cells in budgets.values():
         variants, weights = averaging(cells)
         rows, which = np.unique(weights, axis=0, return_inverse=True)
@@ -78,7 +84,6 @@ def contrasts(budgets: Mapping[str, Sequence[Cell]], found: Retained, families: 
         whole = np.zeros((len(basis), found.retention.shape[0]))
         whole[:, variants] = basis @ rows
         projections.append(whole)
-        effects.append(basis @ rows @ rows.T @ basis.T)
         structure.append(basis @ share)
         slices.append(slice(begin, begin + len(basis)))
         begin += len(basis)
@@ -86,13 +91,17 @@ def contrasts(budgets: Mapping[str, Sequence[Cell]], found: Retained, families: 
     scattered = found.influence @ projection.T  # [C, d]
     noise = scattered.T @ scattered * len(scattered) / max(1, len(scattered) - 1)
     noise += np.eye(begin) * (RIDGE * np.trace(noise) / max(begin, 1) + 1e-12)
-    blocks = np.zeros((begin, begin))
-    for part, block in zip(slices, effects, strict=True):
-        blocks[part, part] = block
+    effects = projection @ overlaps(of.removed) @ projection.T
     places = [(name, cells[0].n_removed) for name, cells in budgets.items()]
-    return Contrasts(
-        places, slices, projection @ found.retention, noise, blocks, np.concatenate([np.empty(0), *structure])
-    )
+    return Contrasts(places, slices, projection @ found.retention, noise, effects, np.concatenate(structure))
+
+
+def overlaps(removed: Sequence[frozenset[int]]) -> np.ndarray:
+    """Jaccard overlap of each two sets of layers, [V, V]; 0 with the empty one."""
+    layers = sorted(frozenset().union(*removed))
+    member = np.array([[layer in one for layer in layers] for one in removed], float).reshape(len(removed), -1)
+    shared, sizes = member @ member.T, member.sum(1)
+    return shared / np.maximum(sizes[:, None] + sizes - shared, 1)
 
 
 def _helmert(n: int) -> np.ndarray:
@@ -221,7 +230,7 @@ def segments(
 
     Args:
         kept: the model's retention table.
-        families: criterion -> ranking or structure.
+        families: criterion -> ranking, structure or control.
         margin: difference in retention that would matter.
         resamples: draws of the parametric bootstrap.
 
@@ -246,7 +255,9 @@ def _segments(
     resamples: int,
     rng: np.random.Generator,
 ) -> list[dict[str, Any]]:
-    data = contrasts(of.budgets, found, families)
+    data = contrasts(of, found, families)
+    if not data.budgets:
+        return []
     observed = segmentation(data.values[None], data, margin)
     n = int(observed.scores[0].argmax())
     starts, regimes = observed.starts[0, n, : n + 1], observed.regimes[0, n, : n + 1]
