@@ -39,7 +39,7 @@ def test_the_tokens_of_an_answer_are_its_own(
     assert sample.text == prompts.prompt(loaded, samples["math"]["question"][0], 1) + answer.strip()
 
 
-@pytest.mark.parametrize("before", [" ", "yes : ", "{{ '1' if add_generation_prompt else '1 2' }} "])
+@pytest.mark.parametrize("before", [" ", "yes : "])
 def test_what_the_template_writes_before_an_answer_does_not_count(
     before: str, model_directory: Path, samples: Samples, tmp_path: Path
 ) -> None:
@@ -106,14 +106,10 @@ def test_an_answer_that_cannot_be_shown_is_named(
         answers.answered(loaded, {"math": answering(one["math"], ["an <image>"])})
     directory = shutil.copytree(model_directory, tmp_path / "model")
     template = (directory / "chat_template.jinja").read_text()
-    given = "{% if message['content'] is string %}"
+    string = "{% if message['content'] is string %}"
     for old, new, sentence in (
         ("{{ part['text'] }}", "{{ part['text'] | replace('9', 'nine') }}", "does not write the answer of sample 'a"),
-        (
-            given,
-            "{% if message['role'] != 'user' %}{{ message['content'] }}{% el" + given[3:],
-            "does not write the answ",
-        ),
+        (string, "{% if message['role'] != 'user' or message['content'] is string %}", "does not write the answer of"),
         ("{% for m", "{{ raise_exception('one turn') if messages[1:] }}{% for m", "fails with 'one turn' for an assis"),
     ):
         assert old in template

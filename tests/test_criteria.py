@@ -1,145 +1,147 @@
-"""Criteria choose the layers that their definitions name."""
+"""What holds for every criterion: layers that may be removed, each once, as many as asked for; and the layers table."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from fractions import Fraction
-from math import floor
+from collections.abc import Mapping
+from typing import Any
 
-import numpy as np
 import polars as pl
 import pytest
+from criteria_tables import completed, entry, order, plain, random_study, shuffled
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pruning_regimes import criteria, tables
+from pruning_regimes.criteria import Study, choices, layer_list, registry
 from pruning_regimes.errors import ConfigError
 
-
-def study(cosines: dict[str, list[float]], seed: int = 0) -> criteria.Study:
-    """A model with these mean cosines per domain and layer."""
-    rows = [
-        {"model": "m", "domain": domain, "token_group": "all", "layer": layer, "n_samples": 1, "cosine": cosine,
-         "cosine_p10": cosine, "cosine_p90": cosine}
-        for domain, values in cosines.items()
-        for layer, cosine in enumerate(values)
-    ]  # fmt: skip
-    n_layers = len(next(iter(cosines.values())))
-    return criteria.Study("m", n_layers, tables.frame("profile", pl.DataFrame(rows)), seed)
-
-
-def removed(kind: str, parameters: dict, of: criteria.Study, count: int, replicate: int = 0) -> list[int]:
-    """Layers removed, in order, according to the layers table."""
-    table = criteria.layer_list(kind, parameters, of, [count]).filter(pl.col("replicate") == replicate)
-    return table.filter("removed").sort("order")["layer"].to_list()
-
-
-MATH, GENERAL = [0.1, 0.9, 0.5, 0.7], [0.8, 0.2, 0.6, 0.3]
-
-
-@pytest.mark.parametrize(
-    ("weights", "order"),
-    [
-        ({"math": 1.0}, [1, 3, 2]),
-        ({"general": 1.0}, [0, 2, 3]),
-        ({"math": 0.5, "general": 0.5}, [2, 1, 3]),  # means 0.45, 0.55, 0.55, 0.5; of equals the deeper first
-        ({"math": 3.0, "general": 1.0}, [1, 3, 2]),  # means 0.275, 0.725, 0.525, 0.6
-        ({"math": 1.0, "general": -1.0}, [1, 3, 2]),
-    ],
-)
-def test_domain_removes_the_most_similar_first(weights: dict[str, float], order: list[int]) -> None:
-    of = study({"math": MATH, "general": GENERAL})
-    assert removed("domain", {"weights": weights, "token_group": "all"}, of, 3) == order
+# Every kind, some with parameters that take other ways through it.
+KINDS: list[tuple[str, dict[str, Any]]] = [
+    ("domain", {"weights": {"math": 2, "general": -1}}),
+    ("domain", {"weights": {"math": 1, "general": 1}, "combine": "rank", "metric": "relative_update"}),
+    ("math_aware", {}),
+    ("non_math_aware", {}),
+    ("mixed", {}),
+    ("contrast", {"domain": "math", "against": "general"}),
+    ("block_influence", {}),
+    ("contiguous", {}),
+    ("interlace", {}),
+    ("interlace", {"domains": ["math"]}),
+    ("uniform", {}),
+    ("last", {}),
+    ("last", {"keep_last": True}),
+    ("first_middle", {"position": "first"}),
+    ("first_middle", {}),
+    ("spaced", {"of": {"kind": "mixed"}, "gap": 3}),
+    ("spaced", {"of": {"kind": "random", "replicates": 2}}),
+    ("random", {"replicates": 2}),
+    ("perplexity", {}),
+    ("perplexity", {"protect_ends": True}),
+    ("sleb", {}),
+    ("taylor", {}),
+    ("taylor", {"protect_ends": True}),
+]
+NESTED = {"last", "spaced"}  # by structure, and nested nevertheless
 
 
-def test_a_domain_without_the_token_group_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"weights\.math: .* 'image'"):
-        removed("domain", {"weights": {"math": 1}, "token_group": "image"}, study({"math": MATH}), 1)
+@st.composite
+def studies(draw: st.DrawFn) -> tuple[Study, Study]:
+    """A study of random tables for criteria that need leave-one-out losses, and one for those that need a search."""
+    n_layers = draw(st.integers(2, 12))
+    protected = draw(st.frozensets(st.integers(0, n_layers - 1), max_size=n_layers - 1))
+    steps, seed = draw(st.integers(1, n_layers - len(protected))), draw(st.integers(0, 10**6))
+    return random_study(seed, n_layers, protected), random_study(seed, n_layers, protected, steps)
 
 
-def test_last_and_uniform_by_hand() -> None:
-    of = study({"math": [0.5] * 12})
-    assert removed("last", {}, of, 3) == [11, 10, 9]
-    assert removed("uniform", {}, of, 1) == [6]
-    assert removed("uniform", {}, of, 3) == [2, 6, 10]
-    assert removed("uniform", {}, of, 6) == [1, 3, 5, 7, 9, 11]
+def counts(of: Study) -> range:
+    """Numbers of layers that may be removed."""
+    return range(1, min(len(of.candidates), of.n_layers - 1) + 1)
 
 
-@given(st.integers(2, 120), st.data())
-def test_uniform_is_the_formula_and_evenly_spaced(n_layers: int, data: st.DataObject) -> None:
-    count = data.draw(st.integers(1, n_layers - 1))
-    chosen = removed("uniform", {}, study({"math": [0.5] * n_layers}), count)
-    half = Fraction(1, 2)
-    assert chosen == [floor((k + half) * n_layers / count - half + half) for k in range(count)]
-    assert len(set(chosen)) == count and min(chosen) >= 0 and max(chosen) < n_layers
-    gaps = np.diff(chosen)
-    assert len(gaps) == 0 or gaps.max() - gaps.min() <= 1
+def test_every_kind_is_tested() -> None:
+    assert {kind for kind, _ in KINDS} == set(registry.kinds())
+    assert all(registry.get(entry(kind, **parameters)["kind"]).definition for kind, parameters in KINDS)
 
 
-@given(st.lists(st.floats(-1, 1), min_size=3, max_size=40), st.integers(0, 5))
-def test_ranking_criteria_are_nested_and_complete(cosines: list[float], seed: int) -> None:
-    of = study({"math": cosines}, seed)
-    for kind, parameters in (
-        ("domain", {"weights": {"math": 2.0}, "token_group": "all"}),
-        ("random", {"replicates": 2}),
-        ("last", {}),
-    ):
-        budgets = list(range(1, len(cosines)))
-        table = criteria.layer_list(kind, parameters, of, budgets)
-        for (_,), part in table.group_by("replicate"):
-            sets = [set(part.filter(pl.col("budget") == str(b)).filter("removed")["layer"]) for b in budgets]
-            assert [len(chosen) for chosen in sets] == budgets
-            assert all(a < b for a, b in zip(sets, sets[1:], strict=False))
+@pytest.mark.parametrize(("kind", "parameters"), KINDS)
+@given(both=studies(), rows=st.integers(0, 10**6))
+def test_it_removes_as_many_distinct_candidates_as_asked_in_whatever_order_rows_come(
+    kind: str, parameters: Mapping[str, Any], both: tuple[Study, Study], rows: int
+) -> None:
+    completed_entry = entry(kind, **parameters)
+    known = registry.get(completed_entry["kind"])
+    of = both[known.needs == "greedy"]
+    table = layer_list(completed_entry, of, list(counts(of)))
+    assert table["replicate"].n_unique() == (2 if "random" in str(parameters) + kind else 1)
+    for (_,), replicate in table.group_by("replicate"):
+        sets = []
+        for (budget,), part in replicate.group_by("budget", maintain_order=True):
+            gone = part.filter("removed").sort("order")
+            assert gone["order"].to_list() == list(range(int(budget)))
+            assert part["layer"].to_list() == list(range(of.n_layers))
+            assert part.filter(~pl.col("removed"))["order"].is_null().all()
+            sets.append(set(gone["layer"]))
+        assert [len(removed) for removed in sets] == list(counts(of))
+        assert all(removed <= set(of.candidates) for removed in sets)
+        if known.family != "structure" or known.kind in NESTED:
+            assert all(few < more for few, more in zip(sets, sets[1:], strict=False))
+    assert layer_list(completed_entry, shuffled(of, rows), list(counts(of))).equals(table)
 
 
-def test_random_replicates_differ_and_come_back_with_the_seed() -> None:
-    of = study({"math": [0.5] * 30})
-    orders = [removed("random", {"replicates": 3}, of, 29, replicate) for replicate in range(3)]
-    assert len({tuple(order) for order in orders}) == 3
-    assert removed("random", {"replicates": 5}, of, 29, 1) == orders[1]
-    assert removed("random", {"replicates": 3}, study({"math": [0.5] * 30}, seed=1), 29) != orders[0]
+def test_replicates_of_random_differ_and_come_back_with_the_seed() -> None:
+    of = plain(30)
+    orders = [order(entry("random", replicates=3), of, 29, replicate) for replicate in range(3)]
+    assert len({tuple(found) for found in orders}) == 3
+    assert order(entry("random", replicates=5), of, 29, 1) == orders[1]
+    assert order(entry("random"), plain(30, seed=1), 29) != orders[0]
 
 
-def test_the_layer_list_has_every_budget_and_layer_once() -> None:
-    table = criteria.layer_list("last", {}, study({"math": MATH}), [1, 0.5])
+def test_every_order_of_random_is_as_likely() -> None:
+    tally: dict[tuple[int, ...], int] = {}
+    for seed in range(20):
+        for choice in choices(entry("random", replicates=60), plain(5, seed=seed, protected=[1, 3])):
+            tally[tuple(choice.remove(3))] = tally.get(tuple(choice.remove(3)), 0) + 1
+    assert len(tally) == 6 and sum(tally.values()) == 1200
+    assert all(abs(count - 200) < 4 * (200 * 5 / 6) ** 0.5 for count in tally.values())
+
+
+def test_the_layers_table_has_every_budget_and_layer_once() -> None:
+    table = layer_list(entry("last"), plain(4), [1, 0.5])
     assert table.select("budget", "layer").unique().height == len(table) == 8
     assert table.filter(pl.col("budget") == "0.5", "removed")["layer"].to_list() == [2, 3]
     assert table["order"].null_count() == (~table["removed"]).sum()
+    assert table["score"].is_null().all()
 
 
 def test_an_unknown_kind_gets_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'uniform'"):
-        criteria.layer_list("unifrom", {}, study({"math": MATH}), [1])
+        layer_list({"kind": "unifrom"}, plain(4), [1])
 
 
 @pytest.mark.parametrize("budgets", [[4], [1, 0.25]])
 def test_budgets_that_the_depth_does_not_allow_are_refused(budgets: list[float]) -> None:
     with pytest.raises(ConfigError, match=r"budgets: .* of the 4 decoder layers of models\.m"):
-        criteria.layer_list("last", {}, study({"math": MATH}), budgets)
-
-
-KINDS = [
-    ("domain", {"weights": {"math": 1.0}, "token_group": "all"}),
-    ("random", {"replicates": 1}),
-    ("last", {}),
-    ("uniform", {}),
-]
-
-
-@pytest.mark.parametrize(("kind", "parameters"), KINDS)
-@given(st.integers(2, 30), st.data())
-def test_protected_layers_are_never_removed(kind: str, parameters: dict, n_layers: int, data: st.DataObject) -> None:
-    protected = data.draw(st.frozensets(st.integers(0, n_layers - 1), max_size=n_layers - 1))
-    of = replace(study({"math": [0.5 + layer / 100 for layer in range(n_layers)]}), protected=protected)
-    count = data.draw(st.integers(1, min(len(of.candidates), n_layers - 1)))
-    gone = removed(kind, parameters, of, count)
-    assert len(gone) == len(set(gone)) == count
-    assert set(gone) <= set(of.candidates)
+        layer_list(entry("last"), plain(4), budgets)
 
 
 def test_a_budget_beyond_the_candidates_is_refused() -> None:
-    of = replace(study({"math": [0.5] * 4}), protected=frozenset({0, 1}))
     with pytest.raises(
         ConfigError, match=r"^budgets: 3 removes 3 of the 4 .* only 2 may be removed; protected are 0, 1\.$"
     ):
-        criteria.layer_list("last", {}, of, [3])
+        layer_list(entry("last"), plain(4, protected=[0, 1]), [3])
+
+
+def test_a_preset_is_a_kind_with_parameters_that_can_be_changed() -> None:
+    found = completed({"math_aware": {}, "mixed": {"metric": "relative_update"}, "mine": {"kind": "non_math_aware"}})
+    assert found["math_aware"] == entry("domain", weights={"math": 1.0})
+    assert found["mixed"] == entry("domain", weights={"math": 0.5, "general": 0.5}, metric="relative_update")
+    assert found["mine"] == entry("domain", weights={"general": 1.0})
+    changed = completed({"mixed": {"weights": {"math": 1, "general": 3}}})
+    assert changed["mixed"]["weights"] == {"math": 1, "general": 3}
+
+
+def test_what_is_done_to_one_config_concerns_no_other() -> None:
+    found = completed({"mixed": {}, "interlace": {}})
+    found["mixed"]["weights"]["math"] = 7
+    found["interlace"]["domains"].append("math")
+    again = completed({"mixed": {}, "interlace": {}})
+    assert again["mixed"]["weights"]["math"] == 0.5 and again["interlace"]["domains"] == []

@@ -68,7 +68,7 @@ def plain(loaded: models.Loaded, samples: Samples) -> list[float]:
 
 def test_it_is_what_autograd_gives_at_any_batch_size(loaded: models.Loaded, samples: Samples) -> None:
     expected = plain(loaded, samples)
-    for size in (1, 3, 100):
+    for size in (1, 100):
         table = importance.measure(loaded, samples, size)
         assert table["layer"].to_list() == list(range(find_decoder(loaded.model).n_layers))
         assert table["importance"].to_list() == pytest.approx(expected, rel=1e-5)

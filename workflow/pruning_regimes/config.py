@@ -23,6 +23,7 @@ from pruning_regimes.paths import expanded, neighbour
 
 SCHEMA = Path(__file__).with_name("config.schema.yaml")
 COMMIT = re.compile(r"[0-9a-f]{40}")
+NAME = "^[A-Za-z0-9][A-Za-z0-9_-]*$"  # pattern of names, as the schema has it
 # Names that the study itself uses.
 TAKEN = {"dense": "the unpruned model", "profile": "the summary of all domains"}
 
@@ -151,14 +152,19 @@ def sentence(error: ValidationError) -> str:
         return f"{at}the key '{value}' may hold only letters, digits, '_' and '-', and starts with a letter or digit."
     if error.validator == "pattern" and where.endswith("url"):
         return f"{at}'{value}' is no address; expected one that begins with http:// or https://."
-    if error.validator == "pattern":
+    if error.validator == "pattern" and error.validator_value == NAME:
         return f"{at}'{value}' may hold only letters, digits, '_' and '-', and starts with a letter or digit."
     if error.validator == "uniqueItems":
         twice = next(item for index, item in enumerate(value) if item in value[:index])
         return f"{at}'{twice}' stands there twice; keep it once."
     if error.validator in ("minProperties", "minItems"):
         return f"{at}at least one entry is needed."
-    limits = {"minimum": "at least", "exclusiveMinimum": "more than", "exclusiveMaximum": "less than"}
+    limits = {
+        "minimum": "at least",
+        "maximum": "at most",
+        "exclusiveMinimum": "more than",
+        "exclusiveMaximum": "less than",
+    }
     if error.validator in limits:
         return f"{at}{value} is out of range; it must be {limits[error.validator]} {error.validator_value}."
     return f"{at}{error.message}."
@@ -168,8 +174,17 @@ def _description(error: ValidationError, key: str) -> str:
     return error.schema.get("properties", {}).get(key, {}).get("description", "needed").strip()
 
 
-def _article(kind: str) -> str:
-    names = {"object": "a mapping of keys to values", "array": "a list", "integer": "a whole number"}
+def _article(kind: str | list[str]) -> str:
+    if isinstance(kind, list):
+        return " or ".join(map(_article, kind))
+    names = {
+        "object": "a mapping of keys to values",
+        "array": "a list",
+        "integer": "a whole number",
+        "boolean": "true or false",
+        "string": "text",
+        "null": "null",
+    }
     return names.get(kind, f"a {kind}")
 
 

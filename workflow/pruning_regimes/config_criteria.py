@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from copy import deepcopy
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -23,23 +24,14 @@ def complete_criteria(config: Mapping[str, Any], sentence: Callable[[ValidationE
     """
     if "criteria_path" in config:
         registry.load(config["criteria_path"])
-    entries = config["criteria"]
+    entries, implied = config["criteria"], {}
     for key, entry in entries.items():
-        kind = entry.setdefault("kind", key)
-        if kind not in registry.kinds():
-            place = f"criteria.{key}.kind" if kind != key else f"criteria.{key}"
-            raise ConfigError(f"{place}: unknown criterion '{kind}'; {nearest(kind, registry.kinds())}")
-        if kind in registry.PRESETS:
-            entry.update({**registry.PRESETS[kind], **entry, "kind": registry.PRESETS[kind]["kind"]})
+        implied[key] = _fill_preset(key, entry)
     for key, entry in entries.items():
-        _complete(key, entry, config, sentence)
+        _complete(key, entry, config, implied[key], sentence)
     for key, entry in entries.items():
         if "of" in entry:
-            family = registry.get(entries[entry["of"]]["kind"]).family
-            if family != "ranking":
-                raise ConfigError(
-                    f"criteria.{key}.of: '{entry['of']}' is a criterion of {family}; expected one that ranks layers."
-                )
+            _check_wrapped(key, entry["of"], entries)
 
 
 def resolved(entries: Mapping[str, Mapping[str, Any]], key: str) -> dict[str, Any]:
@@ -58,8 +50,31 @@ def own_domains(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]
     return own
 
 
+def _fill_preset(key: str, entry: dict[str, Any]) -> Collection[str]:
+    """Find the kind of an entry, in place; fill in the parameters of a preset.
+
+    Returns: the parameters that the preset has given.
+    """
+    stated = "kind" in entry
+    kind = entry.setdefault("kind", key)
+    if kind not in registry.kinds():
+        choices = nearest(kind, registry.kinds())
+        if stated:
+            raise ConfigError(f"criteria.{key}.kind: unknown criterion '{kind}'; {choices}")
+        raise ConfigError(f"criteria.{key}: unknown criterion '{key}', and the key 'kind' names no other; {choices}")
+    preset = deepcopy(registry.PRESETS.get(kind, {}))
+    entry["kind"] = preset.pop("kind", kind)
+    given = preset.keys() - entry.keys()
+    entry.update({name: preset[name] for name in given})
+    return given
+
+
 def _complete(
-    key: str, entry: dict[str, Any], config: Mapping[str, Any], sentence: Callable[[ValidationError], str]
+    key: str,
+    entry: dict[str, Any],
+    config: Mapping[str, Any],
+    implied: Collection[str],
+    sentence: Callable[[ValidationError], str],
 ) -> None:
     known = registry.get(entry["kind"])
     nested = {"properties": {"criteria": {"properties": {key: known.schema}}}}
@@ -71,18 +86,31 @@ def _complete(
         raise ConfigError(sentence(errors[0]))
     completed = {"kind": entry["kind"]}
     for name, schema in known.parameters.items():
-        value = entry.get(name, schema.get("default"))
+        value = deepcopy(entry.get(name, schema.get("default")))
         completed[name] = int(value) if schema.get("type") == "integer" else value
         if "names" in schema:
             for word in _names(completed[name]):
                 if word not in config[schema["names"]]:
+                    source = f", which '{key}' implies," if name in implied else ""
                     choices = nearest(word, config[schema["names"]])
-                    raise ConfigError(f"criteria.{key}.{name}: '{word}' is none of the {schema['names']}; {choices}")
+                    raise ConfigError(
+                        f"criteria.{key}.{name}: '{word}'{source} is none of the {schema['names']}; {choices}"
+                    )
     # In the declared order, whatever the user's: a job must not run again because two keys changed places.
     entry.clear()
     entry.update(completed)
     if entry["kind"] == "domain" and not any(entry["weights"].values()):
         raise ConfigError(f"criteria.{key}.weights: all weights are 0; at least one domain must count.")
+
+
+def _check_wrapped(key: str, wrapped: str, entries: Mapping[str, Mapping[str, Any]]) -> None:
+    structure = {name for name, entry in entries.items() if registry.get(entry["kind"]).family == "structure"}
+    fit = [name for name, entry in entries.items() if name not in structure and "of" not in entry]
+    if wrapped not in fit:
+        why = "is a criterion by structure" if wrapped in structure else "wraps another criterion itself"
+        raise ConfigError(
+            f"criteria.{key}.of: '{wrapped}' {why}; expected one that orders layers one by one; {nearest(wrapped, fit)}"
+        )
 
 
 def _names(value: Any) -> Iterable[str]:

@@ -235,7 +235,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "effect_low": pl.Float64,
         "effect_high": pl.Float64,
     },
-    # Consecutive budgets of one regime. sd: standard deviation of retention between layer sets beyond noise;
+    # Consecutive budgets of one regime. sd: standard deviation of retention between criteria beyond noise;
     # advantage: of structure criteria; both fitted to the segment's budgets. start: where the segment begins, in
     # layers removed, halfway between two budgets (null for the first). support: share of
     # bootstrap draws with as many segments.

@@ -116,8 +116,8 @@ def _segment(row: Mapping[str, Any], statistics: Mapping[str, float]) -> str:
     where = f"Without {spread} ({' to '.join(shares)} of all), the study is **{row['regime']}**"
     at_most = f"at most {row['sd_high']:.2f}"
     why = {
-        "ranking-sensitive": f"the standard deviation between layer sets is {row['sd']:.2f}, {at_most}",
-        "convergent": f"the standard deviation between layer sets is {row['sd']:.2f}, {at_most}",
+        "ranking-sensitive": f"the standard deviation between criteria is {row['sd']:.2f}, {at_most}",
+        "convergent": f"the standard deviation between criteria is {row['sd']:.2f}, {at_most}",
         "structure-dominated": f"criteria by structure retain {row['advantage']:.2f} more than those that rank layers",
         "collapsed": row["reason"],
         "undecided": f"not enough evidence: {row['reason']}",
@@ -196,7 +196,7 @@ def _samples(stability: pl.DataFrame, enough: float) -> Iterator[str]:
     if not len(stability):
         return
     needed = enough_samples(stability, enough)
-    cells = [f"{criterion} {'more than there are' if size is None else size}" for criterion, size in needed.items()]
+    cells = [f"{criterion} {'more than all' if size is None else size}" for criterion, size in needed.items()]
     yield (
         f"Calibration samples per domain from which on layer sets overlap by {enough:g} with those of all, on average "
         f"and at every budget: {', '.join(cells)}."

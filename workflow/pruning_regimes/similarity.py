@@ -85,8 +85,9 @@ def statistics(magnitudes: Tensor) -> Tensor:
         only. NaN or infinity where x or y has such values.
     """
     norm_x, norm_y, update, turned = magnitudes
-    chord = torch.where((norm_x == 0) | (norm_y == 0), RIGHT_ANGLE * (update > 0), turned / norm_y)
-    relative = torch.where(norm_x == 0, (update > 0).float(), update / norm_x)
+    changed = (update > 0) + 0 * update  # 0, 1, or NaN
+    chord = torch.where((norm_x == 0) | (norm_y == 0), RIGHT_ANGLE * changed, turned / norm_y)
+    relative = torch.where(norm_x == 0, changed, update / norm_x)
     return torch.stack([1 - (chord.square() / 2).clamp_max(2), relative, _angular_distance(chord)])
 
 

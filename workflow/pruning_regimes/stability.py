@@ -20,6 +20,7 @@ from pruning_regimes.tables import frame
 from pruning_regimes.variants import expected_jaccard
 
 SMALLEST = 4  # samples per domain
+HALVINGS = 50  # of each two domains
 
 
 def sizes(n_samples: int) -> list[int]:
@@ -95,13 +96,13 @@ def jaccard(a: Sequence[int], b: Sequence[int]) -> float:
     return len(set(a) & set(b)) / len(set(a) | set(b))
 
 
-def agreement(study: Study, budgets: Sequence[int | float], resamples: int) -> pl.DataFrame:
+def agreement(study: Study, budgets: Sequence[int | float], permutations: int) -> pl.DataFrame:
     """Whether two domains rank the decoder layers differently, by the mean cosine over all tokens.
 
-    Each draw halves both domains. `within` is the agreement of the two halves of one domain (mean over both domains),
-    `between` that of a half of one with a half of the other, all of equal size: without a difference of the domains,
-    both are alike. The p-value permutes the samples' domains: the share of permutations whose `within` exceeds its
-    `between` by at least as much, each permutation halved in the same way.
+    Both domains are halved at random, again and again. `within` is the agreement of the two halves of one domain (mean
+    over both domains), `between` that of a half of one with a half of the other, all of equal size: without a
+    difference of the domains, both are alike. The p-value permutes the samples' domains: the share of permutations
+    whose `within`, by the same halvings, exceeds its `between` by at least as much.
 
     Returns: the agreement table; a pair of domains of which one has fewer than four samples is left out.
     """
@@ -109,23 +110,17 @@ def agreement(study: Study, budgets: Sequence[int | float], resamples: int) -> p
     counts = {budget_name(budget): n_removed(budget, study.n_layers) for budget in budgets}
     cosines = {domain: samples.of_layers["cosine"][:, candidates, 0] for domain, samples in study.samples.items()}
     for a, b in combinations(cosines, 2):
-        half = min(len(cosines[a]), len(cosines[b])) // 2
+        numbers = len(cosines[a]), len(cosines[b])
+        half = min(numbers) // 2
         if half < 2:
             continue
-        pooled = np.concatenate([cosines[a], cosines[b]])
-        n_a, rng = len(cosines[a]), np.random.default_rng([study.seed, half])
-        observed, permuted = (
-            np.array(
-                [
-                    _agreements(pooled, *_halves(rng, n_a, len(pooled), half, shuffled), list(counts.values()))
-                    for _ in range(resamples)
-                ]
-            )
-            for shuffled in (False, True)
-        )  # [R, 1 + budgets, (within, between)]
-        within, between = observed.mean(0).T
-        difference = permuted[..., 0] - permuted[..., 1]
-        beyond = (difference >= within - between - 1e-12).sum(0)
+        rng, pooled = np.random.default_rng([study.seed, half]), np.concatenate([cosines[a], cosines[b]])
+        weights = _halvings(rng, *numbers, half)
+        within, between = _agreements(pooled, weights, list(counts.values()))
+        beyond = np.zeros(len(within))
+        for _ in range(permutations):
+            permuted = np.subtract(*_agreements(rng.permutation(pooled), weights, list(counts.values())))
+            beyond += permuted >= within - between - 1e-12
         for i, (budget, count) in enumerate([(None, None), *counts.items()]):
             rows.append(
                 {
@@ -137,40 +132,60 @@ def agreement(study: Study, budgets: Sequence[int | float], resamples: int) -> p
                     "n_samples": half,
                     "within": within[i],
                     "between": between[i],
-                    "p": (1 + beyond[i]) / (1 + resamples),
+                    "p": (1 + beyond[i]) / (1 + permutations),
                 }
             )
     return frame("agreement", rows)
 
 
-def _halves(
-    rng: np.random.Generator, n_a: int, n: int, half: int, shuffled: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Positions of two halves of the first domain and two of the second; shuffled, of domains drawn at random."""
-    order = rng.permutation(n) if shuffled else np.concatenate([rng.permutation(n_a), n_a + rng.permutation(n - n_a)])
-    return order[:half], order[half : 2 * half], order[n_a : n_a + half], order[n_a + half : n_a + 2 * half]
+def _halvings(rng: np.random.Generator, n_a: int, n_b: int, half: int) -> np.ndarray:
+    """Weights of samples in random halves, two of the first domain and two of the second: [4, HALVINGS, N]."""
+    weights = np.zeros((4, HALVINGS, n_a + n_b))
+    for of_halving in weights.swapaxes(0, 1):
+        a, b = rng.permutation(n_a), n_a + rng.permutation(n_b)
+        halves = (a[:half], a[half : 2 * half], b[:half], b[half : 2 * half])
+        for of_half, chosen in zip(of_halving, halves, strict=True):
+            of_half[chosen] = 1 / half
+    return weights
 
 
-def _agreements(
-    pooled: np.ndarray, a: np.ndarray, a2: np.ndarray, b: np.ndarray, b2: np.ndarray, counts: Sequence[int]
-) -> list[tuple[float, float]]:
-    """(within, between) of Kendall's tau, and of the Jaccard overlap at each number of layers removed."""
-    ranks = [places(pooled[half].mean(0)) for half in (a, a2, b, b2)]
+def _agreements(cosines: np.ndarray, weights: np.ndarray, counts: Sequence[int]) -> np.ndarray:
+    """Kendall's tau, and the Jaccard overlap at each number of layers removed, means over halvings.
 
-    def compared(measure: Any) -> tuple[float, float]:
-        within = (measure(ranks[0], ranks[1]) + measure(ranks[2], ranks[3])) / 2
-        return within, (measure(ranks[0], ranks[2]) + measure(ranks[1], ranks[3])) / 2
+    Args:
+        cosines: [N, L]; weights: [4, HALVINGS, N].
 
-    found = [compared(kendall)]
-    for count in counts:
-        found.append(compared(lambda x, y, count=count: jaccard(np.flatnonzero(x < count), np.flatnonzero(y < count))))
-    return found
+    Returns: [2, 1 + counts], within and between domains.
+    """
+    ranks = places(weights @ cosines)
+    a, a2, b, b2 = range(4)
+    within, between = ((a, a2), (b, b2)), ((a, b), (a2, b2))
+    before, removed = precedes(ranks.astype(np.int16)), [ranks < count for count in counts]
+    return np.array(
+        [
+            [
+                np.mean([kendall(before[i], before[j]) for i, j in pairs]),
+                *(np.mean([_overlap(gone[i], gone[j]) for i, j in pairs]) for gone in removed),
+            ]
+            for pairs in (within, between)
+        ]
+    )
 
 
-def kendall(a: np.ndarray, b: np.ndarray) -> float:
-    """Kendall's rank correlation of two rankings without ties, [L] each."""
-    i, j = np.triu_indices(len(a), k=1)
-    return float(np.mean(np.sign(a[i] - a[j]) * np.sign(b[i] - b[j]))) if len(i) else 1.0
+def _overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Jaccard overlap of layer sets, [..., L] bool each."""
+    return (a & b).sum(-1) / (a | b).sum(-1)
+
+
+def precedes(ranks: np.ndarray) -> np.ndarray:
+    """Which layer comes before which, [..., L, L] bool, in rankings [..., L]."""
+    return ranks[..., :, None] < ranks[..., None, :]
+
+
+def kendall(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Kendall's rank correlation of rankings without ties, each as `precedes` gives it; of single layers 1."""
+    n_pairs = a.shape[-1] * (a.shape[-1] - 1) / 2
+    return 2 * np.count_nonzero(a & b, axis=(-2, -1)) / n_pairs - 1 if n_pairs else np.ones(a.shape[:-2])
 
 
 def _places(choice: Choice) -> list[int]:

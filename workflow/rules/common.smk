@@ -134,7 +134,7 @@ def registered_in(*criteria):
 
 def answered_domains(criterion):
     """The domains whose answers a criterion by loss looks at."""
-    return ENTRIES[criterion]["domains"] or DOMAINS
+    return ENTRIES[criterion].get("domains") or DOMAINS
 
 
 def answered_calibrations(wildcards):

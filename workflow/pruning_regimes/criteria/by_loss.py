@@ -44,7 +44,7 @@ def perplexity(study: Study, domains: Sequence[str], protect_ends: bool) -> Choi
     return _ends_last(study, by_score(scores, study.candidates), protect_ends)
 
 
-@criterion("sleb", family="ranking", parameters={"domains": DOMAINS}, needs="greedy", sampled=False)
+@criterion("sleb", family="ranking", parameters={"domains": DOMAINS}, needs="greedy")
 def sleb(study: Study, domains: Sequence[str]) -> Choice:
     """SLEB (arXiv 2402.09025): of the model as it is by then, removes the layer without which the loss of the
     calibration answers is smallest; again and again, up to the largest budget. Beyond it, by the losses of the last
@@ -65,7 +65,6 @@ def sleb(study: Study, domains: Sequence[str]) -> Choice:
     family="ranking",
     parameters={"domains": DOMAINS, "protect_ends": ENDS},
     needs="importance",
-    sampled=False,
 )
 def taylor(study: Study, domains: Sequence[str], protect_ends: bool) -> Choice:
     """First-order importance (Shortened LLaMA, arXiv 2402.02834): the sum over a layer's weights of |weight x gradient|

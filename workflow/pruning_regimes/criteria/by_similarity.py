@@ -32,11 +32,9 @@ def redundancy(study: Study, domain: str, metric: str, token_group: str) -> np.n
 
 
 def places(scores: np.ndarray) -> np.ndarray:
-    """Place of each layer in the order by score, [L], 0 for the largest; of equal scores the deeper comes first."""
-    order = by_score(scores, range(len(scores))).layers
-    found = np.empty(len(scores))
-    found[order] = np.arange(len(scores))
-    return found
+    """Place of each layer by score, [..., L], 0 for the largest; of equal scores the deeper comes first."""
+    order = scores.shape[-1] - 1 - np.argsort(-scores[..., ::-1], kind="stable")
+    return np.argsort(order)
 
 
 @criterion(

@@ -116,7 +116,7 @@ def first_middle(study: Study, position: str) -> Choice:
     family="structure",
     parameters={
         "of": {
-            "description": "The ranking criterion that is walked, by its key.",
+            "description": "The criterion whose order is walked, by its key.",
             "type": "string",
             "names": "criteria",
         },
@@ -129,7 +129,7 @@ def first_middle(study: Study, position: str) -> Choice:
     },
 )
 def spaced_out(study: Study, of: dict, gap: int) -> list[Choice]:
-    """Walks the order of a ranking criterion and takes a layer if no layer taken is closer than the gap; when the order
+    """Walks the order of another criterion and takes a layer if no layer taken is closer than the gap; when the order
     is at its end, the gap is lowered by one and the walk goes on."""
     parameters = {name: value for name, value in of.items() if name != "kind"}
     return [Order(spaced(choice.layers, gap)) for choice in registry.get(of["kind"]).choices(study, parameters)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -84,7 +85,8 @@ class Losses:
             row, column = ({key: i for i, key in enumerate(keys)} for keys in (samples, sets))
             losses = np.full((len(samples), len(sets)), np.nan)
             for sample, removed, nll, n_tokens in part.select("sample_id", "removed", "nll", "n_tokens").iter_rows():
-                losses[row[sample], column[tuple(removed)]] = nll / n_tokens
+                # Infinite where the model does not allow the set; a draw without the sample must not make it NaN.
+                losses[row[sample], column[tuple(removed)]] = min(nll / n_tokens, sys.float_info.max)
             found[domain] = (samples, sets, losses)
         return found
 
@@ -190,7 +192,9 @@ class Study:
             weights = np.array([counts[name] for name in names])
             if not weights.any():  # as in `_mean`
                 weights = np.ones(len(names))
-            for removed, loss in zip(sets, weights @ losses / weights.sum(), strict=True):
+            # Losses may be infinite; of samples that were not drawn they do not count.
+            drawn = weights > 0
+            for removed, loss in zip(sets, weights[drawn] @ losses[drawn] / weights.sum(), strict=True):
                 total[removed] = total.get(removed, 0.0) + float(loss) / len(domains)
         return total
 

@@ -4,7 +4,7 @@ At each budget, the retention of the criteria (of those with different layers) i
 
     common level + advantage x share of structure criteria + effect of the layer set + sampling noise,
 
-with effects of standard deviation sd, which two layer sets share to the degree that they share layers (their
+with effects whose standard deviation between criteria is sd, and which two layer sets share to the degree that they share layers (their
 correlation is the Jaccard overlap, so that neither nested sets nor almost equal ones count as independent evidence),
 a criterion of several replicates averaging theirs, and noise whose covariances, also between budgets, are known from
 the questions. Only contrasts between criteria count, so the level drops out. With
@@ -53,7 +53,7 @@ class Contrasts:
         slices: per budget its contrasts, of d in all.
         values: [d], contrasts of retention.
         noise: [d, d], their sampling covariance.
-        effects: [d, d], their covariance for layer sets that differ by a standard deviation of 1.
+        effects: [d, d], the covariance of the effects of layer sets, up to a factor.
         structure: [d], contrasts of the share of structure criteria.
     """
 
@@ -63,6 +63,14 @@ class Contrasts:
     noise: np.ndarray
     effects: np.ndarray
     structure: np.ndarray
+
+    def scaled(self, part: slice) -> np.ndarray:
+        """Covariance of effects in a segment whose variance between the criteria is 1, on average over its budgets.
+
+        Criteria choose overlapping sets, so they differ less than any two sets would.
+        """
+        effects = self.effects[part, part]
+        return effects * (len(effects) / np.trace(effects))
 
 
 def contrasts(of: Results, found: Retained, families: Mapping[str, str]) -> Contrasts:
@@ -88,12 +96,31 @@ def contrasts(of: Results, found: Retained, families: Mapping[str, str]) -> Cont
         slices.append(slice(begin, begin + len(basis)))
         begin += len(basis)
     projection = np.concatenate(projections)
-    scattered = found.influence @ projection.T  # [C, d]
-    noise = scattered.T @ scattered * len(scattered) / max(1, len(scattered) - 1)
+    noise = shrunk_covariance(found.influence @ projection.T)
     noise += np.eye(begin) * (RIDGE * np.trace(noise) / max(begin, 1) + 1e-12)
     effects = projection @ overlaps(of.removed) @ projection.T
     places = [(name, cells[0].n_removed) for name, cells in budgets.items()]
     return Contrasts(places, slices, projection @ found.retention, noise, effects, np.concatenate(structure))
+
+
+def shrunk_covariance(scattered: np.ndarray) -> np.ndarray:
+    """Covariance of the sum of independent rows, its correlations shrunk as far as they are noise themselves.
+
+    Schaefer and Strimmer (2005): where rows are few, the plain estimate is singular, and would take chance for certainty.
+
+    Args:
+        scattered: [C, d], of mean 0.
+
+    Returns: [d, d].
+    """
+    n = len(scattered)
+    squares = scattered**2
+    product = scattered.T @ scattered
+    uncertain = squares.T @ squares - product**2 / n  # of each sum of products, as a sum of squares
+    apart = ~np.eye(product.shape[0], dtype=bool)
+    signal = (product[apart] ** 2).sum()
+    shrinkage = min(1.0, uncertain[apart].sum() / signal) if signal else 1.0
+    return np.where(apart, (1 - shrinkage) * product, product) * n / max(1, n - 1)
 
 
 def overlaps(removed: Sequence[frozenset[int]]) -> np.ndarray:
@@ -143,7 +170,7 @@ def fit(values: np.ndarray, of: Contrasts, part: slice, margin: float) -> Fit:
     """
     sds = grid(margin)
     factor = np.linalg.cholesky(of.noise[part, part])
-    whitened = np.linalg.solve(factor, np.linalg.solve(factor, of.effects[part, part]).T)
+    whitened = np.linalg.solve(factor, np.linalg.solve(factor, of.scaled(part)).T)
     eigenvalues, vectors = np.linalg.eigh((whitened + whitened.T) / 2)
     turn = np.linalg.solve(factor, np.eye(len(factor))).T @ vectors
     y, x = values[:, part] @ turn, of.structure[part] @ turn  # [R, d], [d]
@@ -335,8 +362,10 @@ def _simulated(
     """Contrasts [R, d] of studies whose segments are as fitted."""
     mean, covariance = np.zeros(len(data.values)), data.noise.copy()
     for (_, _, part), estimates in zip(parts, fitted, strict=True):
+        if part.start == part.stop:
+            continue
         mean[part] += estimates["advantage"] * data.structure[part]
-        covariance[part, part] += estimates["sd"] ** 2 * data.effects[part, part]
+        covariance[part, part] += estimates["sd"] ** 2 * data.scaled(part)
     return mean + rng.standard_normal((resamples, len(mean))) @ np.linalg.cholesky(covariance).T
 
 
