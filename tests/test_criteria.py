@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 import pytest
 from criteria_tables import completed, entry, order, plain, random_study, shuffled
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pruning_regimes.criteria import Study, choices, layer_list, registry
@@ -63,6 +63,7 @@ def test_every_kind_is_tested() -> None:
 
 
 @pytest.mark.parametrize(("kind", "parameters"), KINDS)
+@settings(max_examples=25)
 @given(both=studies(), rows=st.integers(0, 10**6))
 def test_it_removes_as_many_distinct_candidates_as_asked_in_whatever_order_rows_come(
     kind: str, parameters: Mapping[str, Any], both: tuple[Study, Study], rows: int

@@ -7,12 +7,17 @@ from pathlib import Path
 
 from pruning_regimes import reference
 from pruning_regimes.benchmarks import reference as benchmarks
+from pruning_regimes.criteria import reference as criteria
 
 ROOT = Path(__file__).parents[1]
 
 
 def test_the_page_of_benchmarks_is_that_of_the_entries() -> None:
     assert benchmarks.page() == (ROOT / "workflow" / "docs" / "benchmarks.md").read_text()
+
+
+def test_the_page_of_criteria_is_that_of_their_declarations() -> None:
+    assert criteria.page() == (ROOT / "workflow" / "docs" / "criteria.md").read_text()
 
 
 def test_the_config_reference_is_that_of_the_schema() -> None:

@@ -8,13 +8,35 @@ import numpy as np
 import polars as pl
 import pytest
 from simulations import (
-    BUDGETS, CUTS, FAMILIES, MARGIN, NULL, SENSITIVE, SMALL, STRUCTURED, THREE, THREE_NAMES, TWO, Plan, found_segments,
-    inside, names, recovered, study,
+    BUDGETS,
+    CUTS,
+    FAMILIES,
+    MARGIN,
+    NULL,
+    SENSITIVE,
+    SMALL,
+    STRUCTURED,
+    THREE,
+    THREE_NAMES,
+    TWO,
+    Plan,
+    found_segments,
+    inside,
+    names,
+    recovered,
+    study,
 )  # fmt: skip
 
 from pruning_regimes import regimes
 from pruning_regimes.regimes.segments import (
-    MOST, PARAMETERS, Contrasts, contrasts, fit, likelihoods, overlaps, segmentation,
+    MOST,
+    PARAMETERS,
+    Contrasts,
+    contrasts,
+    fit,
+    likelihoods,
+    overlaps,
+    segmentation,
 )  # fmt: skip
 
 N_STUDIES = 200
@@ -111,7 +133,9 @@ def test_the_best_segmentation_is_that_of_a_search_through_all(data: Contrasts) 
         for n in range(1, MOST + 1):
             best = max(
                 (
-                    sum(own[a, b - 1][r, k] for (a, b), k in zip(zip(cuts, cuts[1:], strict=False), labels, strict=True))
+                    sum(
+                        own[a, b - 1][r, k] for (a, b), k in zip(zip(cuts, cuts[1:], strict=False), labels, strict=True)
+                    )
                     - penalty * (n - 1),
                     cuts[:-1],
                     labels,

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import polars as pl
 import torch
 
-from benchmarks import grid, latency, overhead, subjects, table, workflow
+from benchmarks import grid, latency, overhead, statistics, subjects, table, workflow
 from benchmarks.subjects import ROOT, Subject
 
 SAMPLES = {"cpu": 240, "cuda": 16}  # on the CPU those of the demo study
@@ -35,6 +35,7 @@ def bench(
         for name, step in steps.items():
             yield from _told(f"{subject.name}, {name}", step)
     if all(subject.device.type == "cpu" for subject in measured):
+        yield from _told("statistics", lambda: statistics.rows(repeats))
         yield from _told("workflow", lambda: workflow.rows(repeats, cores, study_samples, side))
 
 

@@ -7,13 +7,15 @@ images' sizes, on the answers' lengths, and on how much the variants share.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pruning_regimes.benchmarks import registry as known
+from pruning_regimes.budgets import n_removed
 from pruning_regimes.calibration import registry as sets
 from pruning_regimes.config import is_hub_id
+from pruning_regimes.criteria import registry
 
 # A parameter count as hub ids have it: the 2B of Qwen3-VL-2B-Instruct.
 BILLIONS = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)B(?![\w.])", re.IGNORECASE)
@@ -23,6 +25,9 @@ PROMPT_TOKENS = 1000  # of a question with one image
 FLOPS, BANDWIDTH, BATCH = 4e14, 2e12, 32
 ANSWER_SHARE = 0.5  # tokens of an answer, of its limit
 SHARED = 0.4  # time of a model's variants together, of each alone
+LAYERS = 32  # of a model whose config is not read yet
+HALF = 0.5  # of the layers that a set shares with those beside it in a search over sets
+BACKWARD = 3  # a forward and a backward pass, of a forward pass
 
 
 def lines(config: Mapping[str, Any]) -> list[str]:
@@ -65,6 +70,27 @@ def gpu_hours(billions: float, n_variants: int, questions: Mapping[str, tuple[in
     return seconds * n_variants / 3600
 
 
+def calibration_passes(criteria: Mapping[str, Mapping[str, Any]], budgets: Sequence[float]) -> float:
+    """About how many forward passes each calibration sample takes: similarity, and what criteria need besides.
+
+    Args:
+        criteria: complete entries.
+    """
+    needs = [registry.get(entry["kind"]).needs for entry in criteria.values()]
+    n_steps = max(n_removed(budget, LAYERS) for budget in budgets)
+    passes = {
+        "leave_one_out": HALF * LAYERS,
+        "greedy": HALF * sum(LAYERS - step for step in range(n_steps)),
+        "importance": BACKWARD,
+    }
+    return 1 + ("windows" in needs) + sum(passes.get(need, 0) for need in needs)
+
+
+def calibration_hours(billions: float, n_samples: int, passes: float) -> float:
+    """About how many GPU hours a model takes for its calibration samples."""
+    return n_samples * passes * 2 * billions * 1e9 * PROMPT_TOKENS / FLOPS / 3600
+
+
 def _hub_models(config: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for key, entry in config["models"].items():
         if is_hub_id(entry["path"]) and not Path(entry["path"]).exists():
@@ -99,11 +125,17 @@ def _hours(config: Mapping[str, Any]) -> list[str]:
         counted[key] = (entry.get("samples", rows), entry["max_new_tokens"])
     replicates = sum(entry.get("replicates", 1) for entry in config["criteria"].values())
     n_variants = 1 + replicates * len(config["budgets"])
+    n_samples = sum(entry["samples"] for entry in config["domains"].values())
+    passes = calibration_passes(config["criteria"], config["budgets"])
     found = []
     for key, entry in _hub_models(config):
         billions = n_billions(entry["path"])
         if billions:
-            hours = gpu_hours(billions, n_variants, counted)
+            answers = gpu_hours(billions, n_variants, counted)
+            calibration = calibration_hours(billions, n_samples, passes)
             what = f"{sum(n for n, _ in counted.values())} questions x {n_variants} variants"
-            found.append(f"models.{key}: about {max(hours, 0.1):.1f} GPU hours (H100) for {what}")
+            found.append(
+                f"models.{key}: about {max(answers, 0.1):.1f} GPU hours (H100) for {what}, and "
+                f"{max(calibration, 0.1):.1f} for {n_samples} calibration samples x {passes:.0f} passes"
+            )
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -85,8 +84,7 @@ class Losses:
             row, column = ({key: i for i, key in enumerate(keys)} for keys in (samples, sets))
             losses = np.full((len(samples), len(sets)), np.nan)
             for sample, removed, nll, n_tokens in part.select("sample_id", "removed", "nll", "n_tokens").iter_rows():
-                # Infinite where the model does not allow the set; a draw without the sample must not make it NaN.
-                losses[row[sample], column[tuple(removed)]] = min(nll / n_tokens, sys.float_info.max)
+                losses[row[sample], column[tuple(removed)]] = nll / n_tokens
             found[domain] = (samples, sets, losses)
         return found
 
@@ -192,8 +190,7 @@ class Study:
             weights = np.array([counts[name] for name in names])
             if not weights.any():  # as in `_mean`
                 weights = np.ones(len(names))
-            # Losses may be infinite; of samples that were not drawn they do not count.
-            drawn = weights > 0
+            drawn = weights > 0  # 0 times the infinite loss of a set that the model does not allow would be NaN
             for removed, loss in zip(sets, weights[drawn] @ losses[drawn] / weights.sum(), strict=True):
                 total[removed] = total.get(removed, 0.0) + float(loss) / len(domains)
         return total

@@ -70,12 +70,9 @@ def figure(stability: pl.DataFrame, style: Mapping[str, Any]) -> Figure:
 
 
 def _curves(ax: Axes, part: pl.DataFrame, criteria: Mapping[str, Look]) -> None:
-    """A line with a band per criterion."""
+    """A line per criterion."""
     for criterion, look in criteria.items():
         points = part.filter(pl.col("criterion") == criterion)
-        ax.fill_between(
-            points["n_samples"], points["jaccard_low"], points["jaccard_high"], color=look.colour, alpha=0.1, lw=0
-        )
         ax.plot(
             points["n_samples"],
             points["jaccard"],

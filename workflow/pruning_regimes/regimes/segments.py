@@ -4,11 +4,11 @@ At each budget, the retention of the criteria (of those with different layers) i
 
     common level + advantage x share of structure criteria + effect of the layer set + sampling noise,
 
-with effects whose standard deviation between criteria is sd, and which two layer sets share to the degree that they share layers (their
-correlation is the Jaccard overlap, so that neither nested sets nor almost equal ones count as independent evidence),
-a criterion of several replicates averaging theirs, and noise whose covariances, also between budgets, are known from
-the questions. Only contrasts between criteria count, so the level drops out. With
-`margin` the difference in retention that would matter, a regime says which of these a segment's budgets have:
+with effects whose standard deviation between criteria is sd, and which two layer sets share to the degree that they
+share layers (their correlation is the Jaccard overlap, so that neither nested sets nor almost equal ones count as
+independent evidence), a criterion of several replicates averaging theirs, and noise whose covariances, also between
+budgets, are known from the questions. Only contrasts between criteria count, so the level drops out. With `margin` the
+difference in retention that would matter, a regime says which of these a segment's budgets have:
 
     convergent           sd < margin, no advantage
     ranking-sensitive    sd >= margin, no advantage
@@ -104,9 +104,10 @@ def contrasts(of: Results, found: Retained, families: Mapping[str, str]) -> Cont
 
 
 def shrunk_covariance(scattered: np.ndarray) -> np.ndarray:
-    """Covariance of the sum of independent rows, its correlations shrunk as far as they are noise themselves.
+    """Covariance of the sum of independent rows, its correlations shrunk as far as these are noise themselves.
 
-    Schaefer and Strimmer (2005): where rows are few, the plain estimate is singular, and would take chance for certainty.
+    Schaefer and Strimmer (2005): where rows are few, the plain estimate is singular, and would take chance for
+    certainty.
 
     Args:
         scattered: [C, d], of mean 0.
