@@ -10,18 +10,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 import torch
 import yaml
 from conftest import entry
+from criteria_tables import entry as entry_of
+from criteria_tables import plain
 from hub_server import serving
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig
 
 from pruning_regimes import checkpoints, cli, decoder, export, hub, models, prompts, tables, variants
-from pruning_regimes.criteria import Study, layer_list
+from pruning_regimes.criteria import layer_list
 from pruning_regimes.demo import datasets
 from pruning_regimes.errors import ConfigError, ModelError
 
@@ -51,7 +52,7 @@ def request(directory: Path, folder: Path) -> dict[str, Any]:
     source = models.Source(entry(directory))
     model_id, revision = variants.identity(source.path, source.revision)
     row = {"model": "tiny", "model_id": model_id, "revision": revision} | decoder.inspect(source.skeleton())
-    layers = layer_list("last", {}, Study("tiny", row["n_layers"], pl.DataFrame(), 0), [3])
+    layers = layer_list(entry_of("last"), plain(row["n_layers"]), [3])
     tables.write([row], "decoder", folder / "models" / "tiny.parquet", {})
     table = variants.collect(model_id, revision, {"last": layers})
     tables.write(table, "variants", folder / "variants" / "tiny.parquet", {})

@@ -13,8 +13,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pruning_regimes import budgets, tables
 from pruning_regimes import config as configs
-from pruning_regimes import tables
 from pruning_regimes.demo import datasets
 from pruning_regimes.errors import ConfigError
 
@@ -39,10 +39,10 @@ def test_defaults_are_filled_in_and_keys_take_the_schemas_order(study: dict[str,
     del study["statistics"], study["figures"]
     study["benchmarks"]["chart"] = {"group": "math", "source": "demo"}
     configs.complete(study)
-    assert study["statistics"] == {"resamples": 2000, "confidence": 0.95}
+    assert study["statistics"] == {"resamples": 2000, "confidence": 0.95, "margin": 0.05, "keep": 0.9}
     assert study["figures"]["similarity"]["token_group"] == "all"
     assert list(study["benchmarks"]["chart"]) == ["source", "group", "samples", "max_new_tokens", "scoring"]
-    assert list(study["criteria"]["random"]) == ["kind", "replicates"]
+    assert study["criteria"]["random"] == {"kind": "random", "replicates": 3}
     again = copy.deepcopy(study)
     configs.complete(again)
     assert again == study
@@ -66,14 +66,6 @@ MISTAKES: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
         r"^budgets: 4 and 0\.3 both remove 4 of the 1[24] decoder layers of models\.t",
     ),
     (lambda c: c["budgets"].append(14), r"^budgets: 14 removes 14 of the 1[24] .* between 1 and 1[13]\.$"),
-    (
-        lambda c: c["criteria"]["last"].update(kind="lats"),
-        r"^criteria\.last\.kind: unknown criterion 'lats'.*'last'\?$",
-    ),
-    (lambda c: c["criteria"]["last"].update(weights={"math": 1}), r"^criteria\.last\.weights: .* takes no 'weights'"),
-    (lambda c: c["criteria"]["mixed"].pop("weights"), r"^criteria\.mixed: the key 'weights' is missing"),
-    (lambda c: c["criteria"]["mixed"]["weights"].update(mth=1), r"^criteria\.mixed\.weights\.mth: unknown .*'math'\?$"),
-    (lambda c: c["criteria"]["mixed"].update(weights={"math": 0}), r"^criteria\.mixed\.weights: all weights are 0"),
     (lambda c: c["criteria"].update(dense={"kind": "last"}), r"^criteria: the key 'dense' is taken"),
     (lambda c: c["benchmarks"].update(chrt=c["benchmarks"]["chart"]), r"^benchmarks\.chrt: unknown .* 'chart'\?$"),
     (lambda c: c["benchmarks"]["chart"].update(source="table"), r"^benchmarks\.chart: the key 'path' is missing"),
@@ -85,10 +77,9 @@ MISTAKES: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
     (lambda c: c["domains"]["math"]["benchmarks"].append("chart"), r"^domains\.math\.benchmarks: 'chart' stands there"),
     (lambda c: c["models"].update({1: c["models"]["tiny"]}), r"^models\.1: a key must be text"),
     (
-        lambda c: c["criteria"]["mixed"]["weights"].update(math=float("nan")),
+        lambda c: c["criteria"]["mixed"].update(weights={"math": float("nan")}),
         r"^criteria\.mixed\.weights\.math: nan is no",
     ),
-    (lambda c: c["criteria"]["last"].update(replicates=3), r"^criteria\.last\.replicates: .* takes no 'replicates'"),
     (lambda c: c["models"]["tiny"].update(path=str(SCHEMA) + "/x/y"), r"^models\.tiny\.path: .* is no model directory"),
     (lambda c: c["models"]["tiny"].update(path="~nosuchuser/x"), r"^models\.tiny\.path: .* names a user"),
     (lambda c: c["models"]["tiny"].update(path=str(ROOT)), r"^models\.tiny\.path: .* \(it has no config\.json\)"),
@@ -185,17 +176,17 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_tiny_fraction_removes_one_layer_and_has_a_plain_name() -> None:
-    assert configs.n_removed(0.00001, 12) == configs.n_removed(configs.budget_name(0.00001), 12) == 1
-    assert [configs.budget_name(budget) for budget in (4, 0.5, 0.00001)] == ["4", "0.5", "0.00001"]
+    assert budgets.n_removed(0.00001, 12) == budgets.n_removed(budgets.budget_name(0.00001), 12) == 1
+    assert [budgets.budget_name(budget) for budget in (4, 0.5, 0.00001)] == ["4", "0.5", "0.00001"]
 
 
 @given(st.integers(2, 200), st.integers(1, 999))
 def test_a_fraction_is_rounded_half_up_in_decimals(n_layers: int, thousandths: int) -> None:
     exact = Fraction(thousandths, 1000) * n_layers
     expected = max(1, (exact + Fraction(1, 2)).__floor__())
-    assert configs.n_removed(thousandths / 1000, n_layers) == expected
+    assert budgets.n_removed(thousandths / 1000, n_layers) == expected
 
 
 @given(st.integers(2, 200), st.integers(1, 199))
 def test_a_whole_number_is_a_count(n_layers: int, count: int) -> None:
-    assert configs.n_removed(count, n_layers) == configs.n_removed(str(count), n_layers) == count
+    assert budgets.n_removed(count, n_layers) == budgets.n_removed(str(count), n_layers) == count

@@ -259,7 +259,7 @@ CHOICES: list[tuple[str, Callable[[Study], Any], str]] = [
     ("ranking", lambda study: Structure(lambda n: [1, 2][:n]), "returned a Structure; its family needs an Order"),
     ("ranking", lambda study: Order([0, 1, 2, 3]), r"ordered the layers \[0, 1, 2, 3\]; .* \[1, 2, 3\] once"),
     ("structure", lambda study: Order([3, 1]), r"ordered the layers \[3, 1\]; .* \[1, 2, 3\] once"),
-    ("ranking", lambda study: Order([1, 2, 3, 3]), "each of the layers"),
+    ("ranking", lambda study: Order([1, 2, 3, 3]), r"ordered the layers \[1, 2, 3, 3\]"),
     ("ranking", lambda study: Order([1, 2, 3], [0.5] * 3), "gave 3 scores; the model has 4 layers"),
     ("structure", lambda study: Structure(lambda n: [0, 1]), r"chose \[0, 1\] to remove 2 of the layers \[1, 2, 3\]"),
     ("structure", lambda study: Structure(lambda n: [1]), r"chose \[1\] to remove 2 .* name 2 of them, each once"),

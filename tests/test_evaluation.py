@@ -7,9 +7,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
+from criteria_tables import entry, plain
 
 from pruning_regimes import evaluation, models, prompts, tables
-from pruning_regimes.criteria import Study, layer_list
+from pruning_regimes.criteria import layer_list
 from pruning_regimes.decoder import find_decoder, pruned
 from pruning_regimes.demo import datasets
 from pruning_regimes.errors import DataError, ModelError
@@ -28,7 +29,7 @@ def questions() -> pl.DataFrame:
 def variants(loaded: models.Loaded) -> pl.DataFrame:
     """Dense, deepest one and two; one of them asked for twice."""
     n_layers = find_decoder(loaded.model).n_layers
-    lists = layer_list("last", {}, Study("m", n_layers, pl.DataFrame(), 0), [1, 2])
+    lists = layer_list(entry("last"), plain(n_layers), [1, 2])
     return collect("m", "r", {"last": lists, "again": lists.filter(pl.col("budget") == "1")})
 
 

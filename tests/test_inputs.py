@@ -12,14 +12,10 @@ import polars as pl
 import pytest
 import torch
 from conftest import entry
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from test_criteria import removed, study
 
 from pruning_regimes import benchmarks, calibration, evaluation, models, prompts, similarity, tables
-from pruning_regimes.criteria import layer_list
 from pruning_regimes.decoder import find_decoder
 from pruning_regimes.demo import datasets
 from pruning_regimes.errors import DataError, ModelError
@@ -248,28 +244,6 @@ def test_a_token_group_that_a_sample_lacks_has_no_rows(loaded: models.Loaded) ->
     }
     assert groups[samples["sample_id"][0]] == {"all", "image", "text", "last"}
     assert groups[samples["sample_id"][1]] == {"all", "text", "last"}
-
-
-@given(
-    st.lists(st.integers(-1000, 1000), min_size=4, max_size=30, unique=True),
-    st.tuples(st.integers(1, 8), st.integers(-8, 8)),
-    st.integers(-6, 6),
-)
-def test_only_the_ratio_of_weights_counts(values: list[int], weights: tuple[int, int], power: int) -> None:
-    of = study({"math": [v / 1024 for v in values], "general": [v / 1024 for v in reversed(values)]})
-    orders = [
-        removed("domain", {"weights": {"math": a * w, "general": b * w}, "token_group": "all"}, of, len(values) - 1)
-        for w in (1.0, 2.0**power)
-        for a, b in [weights]
-    ]
-    assert orders[0] == orders[1]
-
-
-@given(st.lists(st.floats(-1, 1), min_size=3, max_size=20))
-def test_scores_are_weighted_means_of_cosines(cosines: list[float]) -> None:
-    of = study({"math": cosines, "general": cosines})
-    table = layer_list("domain", {"weights": {"math": 3, "general": 1}, "token_group": "all"}, of, [1])
-    assert table["score"].to_list() == pytest.approx(cosines, abs=1e-12)
 
 
 def questions(path: Path, names: list[str]) -> Path:

@@ -44,6 +44,8 @@ CONFIG: dict[str, Any] = {
     "statistics": {"resamples": 200},
 }
 
+FIGURES = ("similarity", "layers", "regimes", "overlap", "domain_effect", "stability")
+
 
 def snakemake(
     directory: Path, config: dict[str, Any], *arguments: str, check: bool = True, **environment: str
@@ -92,7 +94,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_study_ends_with_figures_and_tables_that_keep_their_contracts(study: Path) -> None:
     results = study / "results"
-    for figure in ("similarity", "layers", "regimes", "overlap"):
+    for figure in FIGURES:
         assert (results / "figures" / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
         assert (results / "figures" / f"{figure}.pdf").read_bytes().startswith(b"%PDF")
     retention = tables.read(results / "regimes" / "retention.parquet", "retention")
@@ -201,7 +203,18 @@ def test_a_benchmarks_size_concerns_that_benchmark_only(study: Path) -> None:
 def test_a_benchmarks_group_concerns_the_statistics_only(study: Path) -> None:
     config = copy.deepcopy(CONFIG)
     config["benchmarks"]["chart"]["group"] = "charts"
-    assert planned(study, config) == {"retention": 1, "summary": 1, "figure_regimes": 1, "all": 1, "total": 4}
+    drawn = {"figure_regimes": 1, "figure_domain_effect": 1}
+    assert planned(study, config) == {"regimes": 1, "summary": 1, **drawn, "all": 1, "total": 5}
+
+
+def test_settings_of_the_statistics_concern_the_statistics_only(study: Path) -> None:
+    config = copy.deepcopy(CONFIG)
+    config["statistics"]["margin"] = 0.1
+    assert set(planned(study, config)) == {
+        "regimes", "summary", "figure_regimes", "figure_domain_effect", "all", "total"
+    }  # fmt: skip
+    config = {**CONFIG, "stability": {"overlap": 0.8}}
+    assert set(planned(study, config)) == {"summary", "all", "total"}
 
 
 def test_a_key_that_stands_twice_is_refused(study: Path) -> None:
@@ -280,18 +293,18 @@ def test_a_bad_config_gets_one_sentence_before_any_job(change: Any, sentence: st
 def test_a_job_that_fails_says_why_in_one_sentence_and_loses_nothing(study: Path, tmp_path: Path) -> None:
     directory = tmp_path / "copy"
     subprocess.run(["cp", "-a", str(study), str(directory)], check=True)
-    damaged = directory / "results" / "similarity" / "demo-llava" / "profile.parquet"
+    damaged = directory / "results" / "similarity" / "demo-llava" / "math.blocks.parquet"
     damaged.write_bytes(b"no table")
     done = snakemake(directory, CONFIG, "--forcerun", "ranking", "--until", "ranking", check=False)
     assert done.returncode != 0
-    assert "profile.parquet cannot be read as a Parquet table" in done.stderr
+    assert "math.blocks.parquet cannot be read as a Parquet table" in done.stderr
     assert (directory / "results" / "predictions" / "demo-llava" / "chart" / "1.parquet").is_file()
 
 
 def test_the_report_holds_every_figure(study: Path) -> None:
     snakemake(study, CONFIG, "--report", "report.html")
     report = (study / "report.html").read_text()
-    for name in ("similarity", "layers", "regimes", "overlap"):
+    for name in FIGURES:
         assert f"{name}.png" in report
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,9 +14,10 @@ import torch
 import yaml
 from transformers import AutoModelForImageTextToText, BatchFeature, CLIPVisionConfig, GenerationConfig, LlamaConfig
 
-from pruning_regimes import models, profiles, prompts, similarity
-from pruning_regimes.config import CRITERION_PARAMETERS
-from pruning_regimes.criteria import Study, layer_list
+from pruning_regimes import models, prompts, similarity
+from pruning_regimes.config import sentence
+from pruning_regimes.config_criteria import complete_criteria, resolved
+from pruning_regimes.criteria import Samples, Study, layer_list, registry
 from pruning_regimes.decoder import Decoder, find_decoder
 from pruning_regimes.demo import datasets
 from pruning_regimes.demo import models as demo_models
@@ -64,19 +66,24 @@ class Subject:
 
     @cached_property
     def variants(self) -> pl.DataFrame:
-        """The variants table that the criteria and budgets of config/config.yaml make of it."""
-        measured = {
-            domain: similarity.measure(
-                self.loaded, datasets.calibration_table(entry["benchmarks"], self.samples, SEED), self.batch_size
-            ).similarity
+        """The variants table of the criteria of config/config.yaml that similarity is enough for, and its budgets."""
+        samples = {
+            domain: datasets.calibration_table(entry["benchmarks"], self.samples, SEED)
             for domain, entry in DEMO["domains"].items()
         }
-        study = Study(self.name, self.decoder.n_layers, profiles.profile(self.name, measured), SEED)
-        lists = {}
-        for key, entry in DEMO["criteria"].items():
-            defaults = {name: value for name, value in CRITERION_PARAMETERS[entry["kind"]].items() if value is not None}
-            stated = {name: value for name, value in entry.items() if name != "kind"}
-            lists[key] = layer_list(entry["kind"], defaults | stated, study, DEMO["budgets"])
+        measured = {
+            domain: Samples(*similarity.measure(self.loaded, table, self.batch_size))
+            for domain, table in samples.items()
+        }
+        study = Study(self.name, self.decoder.n_layers, SEED, frozenset(), measured)
+        config = copy.deepcopy(DEMO)
+        complete_criteria(config, sentence)
+        entries = {key: resolved(config["criteria"], key) for key in config["criteria"]}
+        lists = {
+            key: layer_list(entry, study, DEMO["budgets"])
+            for key, entry in entries.items()
+            if registry.get(entry.get("of", entry)["kind"]).needs is None
+        }
         return collect(self.name, "bench", lists)
 
     def batch(self, table: pl.DataFrame) -> BatchFeature:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -50,10 +50,10 @@ def own_domains(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]
     return own
 
 
-def _fill_preset(key: str, entry: dict[str, Any]) -> Collection[str]:
+def _fill_preset(key: str, entry: dict[str, Any]) -> dict[str, str]:
     """Find the kind of an entry, in place; fill in the parameters of a preset.
 
-    Returns: the parameters that the preset has given.
+    Returns: parameter that a preset has given -> the preset.
     """
     stated = "kind" in entry
     kind = entry.setdefault("kind", key)
@@ -66,14 +66,14 @@ def _fill_preset(key: str, entry: dict[str, Any]) -> Collection[str]:
     entry["kind"] = preset.pop("kind", kind)
     given = preset.keys() - entry.keys()
     entry.update({name: preset[name] for name in given})
-    return given
+    return dict.fromkeys(given, kind)
 
 
 def _complete(
     key: str,
     entry: dict[str, Any],
     config: Mapping[str, Any],
-    implied: Collection[str],
+    implied: Mapping[str, str],
     sentence: Callable[[ValidationError], str],
 ) -> None:
     known = registry.get(entry["kind"])
@@ -91,7 +91,7 @@ def _complete(
         if "names" in schema:
             for word in _names(completed[name]):
                 if word not in config[schema["names"]]:
-                    source = f", which '{key}' implies," if name in implied else ""
+                    source = f", which '{implied[name]}' implies," if name in implied else ""
                     choices = nearest(word, config[schema["names"]])
                     raise ConfigError(
                         f"criteria.{key}.{name}: '{word}'{source} is none of the {schema['names']}; {choices}"
