@@ -14,7 +14,7 @@ from conftest import entry
 from families import build, images, words
 from test_losses import Samples, alone, two_domains
 
-from pruning_regimes import answers, models, prompts
+from pruning_regimes import answers, models, passes, prompts
 from pruning_regimes.decoder import Removal, protected
 from pruning_regimes.errors import DataError, ModelError
 from pruning_regimes.replay import Replay, depth_first, trie_size
@@ -84,7 +84,7 @@ def test_the_head_sees_what_is_needed_and_no_hook_stays(
     handle.remove()
     longest = max(len(sample.tokens) for sample in answers.answered(loaded, samples))
     assert seen == [(7, longest + 1)]
-    with pytest.raises(ZeroDivisionError), answers.last_logits(loaded.model, 2):
+    with pytest.raises(ZeroDivisionError), passes.last_logits(loaded.model, 2):
         assert head._forward_pre_hooks
         raise ZeroDivisionError
     assert not head._forward_pre_hooks and not head._forward_hooks

@@ -21,6 +21,7 @@ from pruning_regimes.contracts import TOKEN_GROUPS
 from pruning_regimes.decoder import find_decoder
 from pruning_regimes.demo import datasets
 from pruning_regimes.errors import ModelError
+from pruning_regimes.passes import last_logits
 
 # Images come before the prompt's tokens there, so that it cannot be told which token is which.
 UNTOLD = {"git"}
@@ -255,7 +256,7 @@ def test_no_hook_stays_behind(loaded: models.Loaded, samples: pl.DataFrame) -> N
     with (
         pytest.raises(ZeroDivisionError),
         similarity.watched(layers_of(loaded), groups),
-        similarity.last_logits_only(loaded.model),
+        last_logits(loaded.model, 1),
     ):
         assert all(now > then for now, then in zip(hooks(), before, strict=True))
         raise ZeroDivisionError

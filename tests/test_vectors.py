@@ -27,6 +27,15 @@ def test_known_vectors(dtype: torch.dtype) -> None:
     torch.testing.assert_close(blocks[:, 0, 1], expected, atol=1e-6, rtol=0)
 
 
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("other", [[0.0, 0.0], [1.0, 0.0]])
+def test_damage_is_never_taken_for_a_cosine(bad: float, other: list[float]) -> None:
+    sound, damaged = torch.tensor([other]), torch.tensor([[bad, 0.0]])
+    for x, y in ((sound, damaged), (damaged, sound), (damaged, damaged)):
+        found = similarity.statistics(torch.stack(similarity.magnitudes(x, y)))
+        assert not found.isfinite().any()
+
+
 def pair(seed: int, width: int, stretch: float, turn: float, massive: float) -> tuple[Tensor, Tensor]:
     """A vector with a massive value, and that vector stretched and turned, both float32."""
     generator = torch.Generator().manual_seed(seed)

@@ -11,8 +11,9 @@ from benchmarks.measure import MIB, in_turn, peak_bytes
 from benchmarks.subjects import DEMO, SEED, Subject
 from benchmarks.table import row
 from pruning_regimes.demo import datasets
+from pruning_regimes.passes import last_logits
 from pruning_regimes.prompts import image_token_id
-from pruning_regimes.similarity import last_logits_only, observe, token_groups
+from pruning_regimes.similarity import observe, token_groups
 
 TARGETS = {"cpu": 1.10, "cuda": 1.05}
 PASSES = 2  # per timing, so that one is no matter of milliseconds
@@ -27,7 +28,7 @@ def rows(subject: Subject, repeats: int) -> list[dict[str, object]]:
     groups = token_groups(batch["input_ids"], batch["attention_mask"], image_token_id(model))
 
     def forward(**options: bool) -> Any:
-        with last_logits_only(model):
+        with last_logits(model, 1):
             return model(**batch, use_cache=False, **options)
 
     ways: dict[str, Callable[[], Any]] = {

@@ -8,7 +8,6 @@ the turn count.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from os.path import commonprefix
 from typing import TypeVar
@@ -20,10 +19,11 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import BatchFeature, PreTrainedModel
 
-from pruning_regimes.batches import batches, is_out_of_memory
+from pruning_regimes.batches import batches
 from pruning_regimes.errors import DataError, ModelError
 from pruning_regimes.models import Loaded
-from pruning_regimes.prompts import content, decode, inputs, lengths, prompts, shown_images
+from pruning_regimes.passes import decoded, fitting, last_logits
+from pruning_regimes.prompts import content, inputs, lengths, prompts, shown_images
 
 # Stands where the answer will: a character for private use, which no template writes or strips.
 PLACE = "\ue000"
@@ -130,15 +130,8 @@ def batched(
 
     def encoded(positions: list[int]) -> T:
         chosen = [asked[position] for position in positions]
-        try:
+        with fitting([sample.name for sample in chosen]):
             return work(chosen, _encoded(loaded, chosen))
-        except (MemoryError, RuntimeError) as error:
-            if len(chosen) > 1 or not is_out_of_memory(error):
-                raise
-            raise DataError(
-                f"Calibration sample '{chosen[0].name}' does not fit into memory by itself; leave it out, or give the "
-                "model more GPUs (models.<key>.gpus) or a smaller dtype."
-            ) from error
 
     sizes = lengths(loaded, [sample.text for sample in asked], [sample.images for sample in asked])
     for _, result in batches(sizes, size, encoded):
@@ -146,12 +139,7 @@ def batched(
 
 
 def _encoded(loaded: Loaded, chosen: Sequence[Answered]) -> BatchFeature:
-    images = []
-    for sample in chosen:
-        try:
-            images.append(decode(sample.images))
-        except DataError as error:
-            raise DataError(f"Calibration sample '{sample.name}': {error}") from error
+    images = decoded([sample.name for sample in chosen], [sample.images for sample in chosen])
     batch = inputs(loaded, [sample.text for sample in chosen], images)
     for sample, ids in zip(chosen, batch["input_ids"].tolist(), strict=True):
         if ids[-len(sample.tokens) :] != sample.tokens:
@@ -179,17 +167,3 @@ def nll(model: PreTrainedModel, encoded: Mapping[str, Tensor], n_tokens: Sequenc
     counting = torch.arange(longest, 0, -1, device=logits.device) <= counts[:, None]  # [B, longest]
     losses = functional.cross_entropy(logits[counting].float(), targets[counting], reduction="none")
     return torch.stack([part.double().sum() for part in losses.split(list(n_tokens))])
-
-
-@contextmanager
-def last_logits(model: PreTrainedModel, n: int) -> Iterator[None]:
-    """Let the language-model head see the last n tokens alone; why so, see `similarity.last_logits_only`."""
-    head = model.get_output_embeddings()
-    if head is None:
-        yield
-        return
-    handle = head.register_forward_pre_hook(lambda _, states: (states[0][:, -n:], *states[1:]))
-    try:
-        yield
-    finally:
-        handle.remove()

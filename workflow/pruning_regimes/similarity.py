@@ -24,13 +24,14 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from pruning_regimes.batches import batches, is_out_of_memory
+from pruning_regimes.batches import batches
 from pruning_regimes.contracts import TOKEN_GROUPS
 from pruning_regimes.decoder import find_decoder
-from pruning_regimes.errors import DataError, ModelError
+from pruning_regimes.errors import ModelError
 from pruning_regimes.models import Loaded
+from pruning_regimes.passes import decoded, fitting, last_logits
 from pruning_regimes.progress import Progress
-from pruning_regimes.prompts import decode, image_token_id, inputs, lengths, prompts, shown_images
+from pruning_regimes.prompts import image_token_id, inputs, lengths, prompts, shown_images
 from pruning_regimes.tables import frame
 
 METRICS = ("cosine", "relative_update", "angular_distance")
@@ -171,24 +172,6 @@ def watched(layers: nn.ModuleList, groups: Tensor) -> Iterator[Trace]:
             handle.remove()
 
 
-@contextmanager
-def last_logits_only(model: PreTrainedModel) -> Iterator[None]:
-    """Let the language-model head see the last token alone.
-
-    In every family alike: not all forward methods take `logits_to_keep`, and with it, that of gemma4 leaves tokens out
-    of the last decoder layers too.
-    """
-    head = model.get_output_embeddings()
-    handles = []
-    if head is not None:
-        handles.append(head.register_forward_pre_hook(lambda _, states: (states[0][:, -1:], *states[1:])))
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
 class Means(NamedTuple):
     """What one batch comes to, on the host, float32.
 
@@ -217,7 +200,7 @@ def observe(model: PreTrainedModel, layers: nn.ModuleList, encoded: Mapping[str,
         is, or if a layer overwrites its input.
     """
     name, device, weights = type(model).__name__, groups.device, groups.float()
-    with watched(layers, groups) as trace, last_logits_only(model):
+    with watched(layers, groups) as trace, last_logits(model, 1):
         model(**encoded, use_cache=False)
     n_run = len(trace.magnitudes) // 4
     refuse_other_runs(name, len(layers), n_run)
@@ -279,23 +262,12 @@ def over_samples(
     texts, image_token = prompts(loaded, samples), image_token_id(loaded.model)
 
     def work(positions: list[int]) -> tuple[np.ndarray, ...]:
-        images = []
-        for position in positions:
-            try:
-                images.append(decode(encoded[position]))
-            except DataError as error:
-                raise DataError(f"Calibration sample '{names[position]}': {error}") from error
+        chosen = [names[position] for position in positions]
+        images = decoded(chosen, [encoded[position] for position in positions])
         batch = inputs(loaded, [texts[position] for position in positions], images)
         groups = token_groups(batch["input_ids"], batch["attention_mask"], image_token)
-        try:
+        with fitting(chosen):
             return look(batch, groups)
-        except (MemoryError, RuntimeError) as error:
-            if len(positions) > 1 or not is_out_of_memory(error):
-                raise
-            raise DataError(
-                f"Calibration sample '{names[positions[0]]}' does not fit into memory by itself; leave it out, or give "
-                "the model more GPUs (models.<key>.gpus) or a smaller dtype."
-            ) from error
 
     progress, order, parts = Progress(title, len(samples)), [], []
     for positions, part in batches(lengths(loaded, texts, encoded), batch_size, work):

@@ -26,10 +26,10 @@ from pruning_regimes.contracts import TOKEN_GROUPS
 from pruning_regimes.decoder import find_decoder
 from pruning_regimes.errors import ModelError
 from pruning_regimes.models import Loaded
+from pruning_regimes.passes import last_logits
 from pruning_regimes.similarity import (
     by_token,
     damage,
-    last_logits_only,
     layer_input,
     magnitudes,
     over_samples,
@@ -117,7 +117,7 @@ def observe(model: PreTrainedModel, layers: nn.ModuleList, encoded: Mapping[str,
         which token it is, or if a layer overwrites its input.
     """
     name, device, weights = type(model).__name__, groups.device, groups.float()
-    with watched(layers, groups) as trace, last_logits_only(model):
+    with watched(layers, groups) as trace, last_logits(model, 1):
         model(**encoded, use_cache=False)
     refuse_other_runs(name, len(layers), len(trace.norms))
     starts, lengths = spans(len(layers)).T

@@ -51,7 +51,17 @@ rule losses:
         search=lambda wildcards: needed(wildcards.criterion),
         budgets=lambda wildcards: BUDGETS if needed(wildcards.criterion) == "greedy" else [],
         package=package(
-            "losses", "answers", "replay", "pieces", "batches", "decoder", "layer_config", "models", "hub", "prompts"
+            "losses",
+            "answers",
+            "passes",
+            "replay",
+            "pieces",
+            "batches",
+            "decoder",
+            "layer_config",
+            "models",
+            "hub",
+            "prompts",
         ),
     script:
         "../../scripts/losses.py"
@@ -76,7 +86,9 @@ rule importance:
     params:
         model=model_identity,
         domains=lambda wildcards: answered_domains(wildcards.criterion),
-        package=package("importance", "answers", "batches", "decoder", "layer_config", "models", "hub", "prompts"),
+        package=package(
+            "importance", "answers", "passes", "batches", "decoder", "layer_config", "models", "hub", "prompts"
+        ),
     script:
         "../../scripts/importance.py"
 

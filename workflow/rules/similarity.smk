@@ -40,7 +40,7 @@ rule similarity:
         batch_size=lookup("models/{model}/batch_size", within=config),
     params:
         model=model_identity,
-        package=package("similarity", "batches", "decoder", "layer_config", "models", "hub", "prompts"),
+        package=package("similarity", "passes", "batches", "decoder", "layer_config", "models", "hub", "prompts"),
     script:
         "../../scripts/similarity.py"
 
@@ -63,7 +63,9 @@ rule windows:
         batch_size=lookup("models/{model}/batch_size", within=config),
     params:
         model=model_identity,
-        package=package("windows", "similarity", "batches", "decoder", "layer_config", "models", "hub", "prompts"),
+        package=package(
+            "windows", "similarity", "passes", "batches", "decoder", "layer_config", "models", "hub", "prompts"
+        ),
     script:
         "../../scripts/windows.py"
 

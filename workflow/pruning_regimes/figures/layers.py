@@ -14,6 +14,8 @@ from matplotlib.ticker import MaxNLocator
 from pruning_regimes.contracts import DENSE
 from pruning_regimes.figures.style import human, in_order, panels, save, theme
 
+LETTER_INCHES = 0.085  # of a title
+
 
 def draw(variants: pl.DataFrame, style: Mapping[str, Any], outputs: Sequence[str | Path]) -> None:
     """Draw the layer map and save it to each output."""
@@ -51,8 +53,11 @@ def figure(variants: pl.DataFrame, style: Mapping[str, Any]) -> Figure:
         # The panels of a row share their axes.
         row[0].set_yticks(range(len(counts)), counts)
         row[0].set(xlim=(-0.5, n_layers - 0.5), ylim=(len(counts) - 0.5, -0.5), ylabel=f"{model}\nlayers removed")
-    for ax, criterion in zip(axes[0], criteria, strict=True):
-        ax.set_title(human(criterion))
+    names = [human(criterion) for criterion in criteria]
+    if max(map(len, names)) * LETTER_INCHES > 0.85 * style["width"] / len(names):
+        names = [name.replace("-", "-\n") for name in names]
+    for ax, name in zip(axes[0], names, strict=True):
+        ax.set_title(name)
     fig.supxlabel("decoder layer", fontsize=10)
     fig.colorbar(mesh, ax=axes, label="share of replicates removing the layer", aspect=40, pad=0.01)
     return fig

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from pruning_regimes.figures.style import INK, human, in_order, panels, save, theme
 
+CELL_INCHES = 0.27  # a number needs this much
 DARK = 0.55  # from this overlap on, a cell is too dark for dark text
 
 
@@ -21,7 +22,7 @@ def draw(overlap: pl.DataFrame, style: Mapping[str, Any], outputs: Sequence[str 
 
 @theme()
 def figure(overlap: pl.DataFrame, style: Mapping[str, Any]) -> Figure:
-    """Models x budgets: a matrix of criteria per panel, shaded and annotated with the Jaccard overlap.
+    """Models x budgets: a matrix of criteria per panel, shaded by the Jaccard overlap, and annotated where it fits.
 
     Args:
         overlap: the overlap table.
@@ -30,6 +31,7 @@ def figure(overlap: pl.DataFrame, style: Mapping[str, Any]) -> Figure:
     models, budgets = in_order(overlap["model"]), in_order(overlap["budget"])
     criteria = in_order(overlap["criterion_a"])
     labels, places = [human(name) for name in criteria], range(len(criteria))
+    annotated = 0.8 * style["width"] / len(budgets) / len(criteria) >= CELL_INCHES
     fig, axes = panels(style, len(models), len(budgets), sharex=True, sharey=True)
     for model, line in zip(models, axes, strict=True):
         for budget, ax in zip(budgets, line, strict=True):
@@ -38,7 +40,7 @@ def figure(overlap: pl.DataFrame, style: Mapping[str, Any]) -> Figure:
             matrix = [[cells[a, b] for b in criteria] for a in criteria]
             ax.grid(False)
             image = ax.imshow(matrix, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-            for y, row in enumerate(matrix):
+            for y, row in enumerate(matrix if annotated else []):
                 for x, value in enumerate(row):
                     colour = "white" if value >= DARK else INK
                     ax.text(x, y, f"{value:.2f}", color=colour, fontsize=7, ha="center", va="center")
