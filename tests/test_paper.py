@@ -79,6 +79,16 @@ def test_another_entry_or_adapter_has_another_digest(tmp_path: Path, monkeypatch
     assert registry.digest("mme") == registry.digest("mme")
 
 
+def test_calibration_takes_what_its_criteria_need() -> None:
+    alone, layers = {"math_aware": {"kind": "domain"}}, estimates.LAYERS
+    assert estimates.calibration_passes(alone, [0.25]) == 1
+    assert estimates.calibration_passes({**alone, "a": {"kind": "interlace"}, "b": {"kind": "interlace"}}, [0.25]) == 2
+    one_round = estimates.calibration_passes({"sleb": {"kind": "sleb"}}, [1])
+    assert one_round == estimates.calibration_passes({"p": {"kind": "perplexity"}}, [1]) == 1 + layers / 2
+    assert estimates.calibration_passes({"sleb": {"kind": "sleb"}}, [1, 0.25]) > 5 * one_round
+    assert estimates.calibration_hours(4, 100, 10) == pytest.approx(4 * estimates.calibration_hours(2, 50, 10))
+
+
 def test_gpu_hours_grow_with_variants_and_questions() -> None:
     one = estimates.gpu_hours(2, 10, {"a": (100, 16)})
     assert 0 < one < estimates.gpu_hours(2, 10, {"a": (100, 512)})
@@ -93,6 +103,9 @@ def test_the_papers_flow_with_every_known_benchmark(tmp_path: Path) -> None:
     config = copy.deepcopy(shipped("paper"))
     config["models"] = {"tiny": {"path": "model", "dtype": "float32"}}
     config["budgets"] = [1, 0.4]
+    # One of each need; all of them run in test_criteria_workflow.
+    some = ("math_aware", "sleb", "taylor", "interlace", "random")
+    config["criteria"] = {key: config["criteria"][key] for key in some}
     for domain in config["domains"].values():
         domain |= {"samples": 6, "path": "sets"}
         for name in domain["datasets"]:
@@ -107,7 +120,7 @@ def test_the_papers_flow_with_every_known_benchmark(tmp_path: Path) -> None:
     assert "Calibration and evaluation share data: " in refused.stderr
     snakemake(tmp_path, config | {"contamination": "warn"})
     results = tmp_path / "results"
-    metrics = pl.read_csv(results / "tables" / "metrics.csv")
+    metrics = pl.read_csv(results / "tables" / "metrics.csv", infer_schema_length=None)
     for name in miniatures.NAMES:
         scores = tables.read(results / "scores" / "tiny" / f"{name}.parquet", "scores")
         assert scores["error"].null_count() == len(scores), name
