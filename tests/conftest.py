@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from pruning_regimes import models
 from pruning_regimes.demo import models as demo_models
+
+# Tests run side by side, one per core.
+torch.set_num_threads(1)
 
 
 def entry(path: Path) -> dict[str, Any]:
@@ -29,4 +33,4 @@ def model_directory(request: pytest.FixtureRequest, tmp_path_factory: pytest.Tem
 @pytest.fixture(scope="session")
 def loaded(model_directory: Path) -> models.Loaded:
     """That model, loaded."""
-    return models.load(entry(model_directory), threads=2)
+    return models.load(entry(model_directory), threads=1)

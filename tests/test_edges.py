@@ -18,7 +18,7 @@ from pruning_regimes.errors import DataError
 def retained(rows: dict[str, pl.DataFrame]) -> pl.DataFrame:
     """The retention table of benchmarks of one group."""
     found = {name: regimes.scored("math", table) for name, table in rows.items()}
-    return regimes.retention("m", variants(1), found, resamples=500, confidence=0.95, seed=0)
+    return regimes.retention(regimes.results("m", variants(1), found, resamples=500, confidence=0.95, seed=0))
 
 
 def test_a_dense_model_that_may_be_at_chance_has_no_retention() -> None:

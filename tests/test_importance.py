@@ -95,7 +95,7 @@ def test_gradients_are_summed_up_in_float32_before_the_absolute_value(
 def test_half_precision_keeps_the_sums_of_its_gradients(
     loaded: models.Loaded, samples: Samples, model_directory: Path
 ) -> None:
-    half = models.load({**entry(model_directory), "dtype": "bfloat16"}, threads=2)
+    half = models.load({**entry(model_directory), "dtype": "bfloat16"}, threads=1)
     layers, encoded = find_decoder(half.model).layers, []
     asked = answers.answered(half, samples)
     list(answers.batched(half, asked, 8, lambda _, batch: encoded.append(batch)))

@@ -187,7 +187,7 @@ def test_a_language_model_reads_answers_as_text(samples: Samples, tmp_path: Path
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(tmp_path / "model")
-    loaded = models.load(entry(tmp_path / "model"), threads=2)
+    loaded = models.load(entry(tmp_path / "model"), threads=1)
     none = pl.lit([], dtype=pl.List(pl.Binary))
     asked = {domain: table.with_columns(images=none) for domain, table in samples.items()}
     _, table = search(loaded, asked, tmp_path / "l.parquet")
