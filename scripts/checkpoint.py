@@ -13,7 +13,7 @@ def main(entry: dict[str, Any], domains: list[str], calibrations: list[str], **r
 
 
 if "snakemake" in globals():
-    with job(snakemake.log[0]):
+    with job(snakemake.log[0], snakemake.resources.gpu):
         main(
             {**snakemake.params.model, "gpus": snakemake.resources.gpu},
             snakemake.params.domains,

@@ -25,7 +25,7 @@ def main(
 
 
 if "snakemake" in globals():
-    with job(snakemake.log[0]):
+    with job(snakemake.log[0], snakemake.resources.gpu):
         main(
             {**snakemake.params.model, "gpus": snakemake.resources.gpu},
             snakemake.input.decoder,

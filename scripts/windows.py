@@ -15,7 +15,7 @@ def main(entry: dict[str, Any], decoder: str, calibration: str, output: str, bat
 
 
 if "snakemake" in globals():
-    with job(snakemake.log[0]):
+    with job(snakemake.log[0], snakemake.resources.gpu):
         main(
             {**snakemake.params.model, "gpus": snakemake.resources.gpu},
             snakemake.input.decoder,
