@@ -1,5 +1,6 @@
 # make demo: from a clean clone to the figures. make test: the tests. make bench: the speed, to results/bench/.
-# Each sets up .venv first.
+# Each sets up .venv first. make test-slurm, make test-s3: a study on a SLURM of this machine (tests/slurm/install.sh
+# installs it), and with its results in object storage; these set up .venv-cluster.
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 DEVICE ?= cpu
@@ -7,7 +8,7 @@ REPEATS ?= 2
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 
-.PHONY: demo test bench lint install clean
+.PHONY: demo test test-faults test-slurm test-s3 bench lint install clean
 
 demo: install
 	$(SNAKEMAKE) --rerun-incomplete
@@ -19,6 +20,16 @@ demo: install
 
 test: install
 	$(BIN)/python -m pytest
+
+test-faults: install
+	PYTHONPATH=tests $(BIN)/python -m faults
+
+# Without pytest's usual options: these tests run one after the other, and other tests leave them out.
+test-slurm: .venv-cluster/installed
+	.venv-cluster/bin/python -m pytest --override-ini addopts="-q -rs" tests/slurm tests/test_envs.py
+
+test-s3: .venv-cluster/installed
+	.venv-cluster/bin/python -m pytest --override-ini addopts="-q -rs" tests/storage
 
 bench: install
 	PYTHONPATH=tests $(BIN)/python -m benchmarks --device $(DEVICE) --repeats $(REPEATS) --cores $(CORES)
@@ -40,6 +51,14 @@ install: .venv/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -c envs/constraints.txt -e ".[dev]"
 	touch $@
 
+# The client of the storage wants an older python-dateutil than the one that is pinned.
+.venv-cluster/installed: pyproject.toml envs/constraints.txt
+	$(PYTHON) -m venv .venv-cluster
+	grep -v '^python-dateutil==' envs/constraints.txt > .venv-cluster/constraints.txt
+	.venv-cluster/bin/pip install --quiet --disable-pip-version-check -c .venv-cluster/constraints.txt torch
+	.venv-cluster/bin/pip install --quiet --disable-pip-version-check -c .venv-cluster/constraints.txt -e ".[dev,cluster]"
+	touch $@
+
 clean:
-	rm -rf .venv .snakemake
+	rm -rf .venv .venv-cluster .snakemake
 	find results -mindepth 1 ! -name .gitkeep -delete

@@ -18,7 +18,7 @@ rule checkpoint:
     conda:
         "../../envs/gpu.yaml"
     resources:
-        gpu=lookup("models/{model}/gpus", within=config),
+        **RUNS_MODEL,
     params:
         model=model_identity,
         criterion=lookup("criteria/{criterion}", within=config),

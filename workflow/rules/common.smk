@@ -50,9 +50,12 @@ wildcard_constraints:
 
 
 def model_files(wildcards):
-    """The files of a local model, so that other weights at the same path are noticed; none for a hub model."""
+    """The files of a local model, so that other weights at the same path are noticed; none for a hub model.
+
+    Like the user's other files, they stay where they are if a study is in object storage.
+    """
     path = Path(config["models"][wildcards.model]["path"]).expanduser()
-    return sorted(str(file) for file in path.glob("*") if file.suffix in MODEL_FILES)
+    return [local(file) for file in sorted(map(str, path.glob("*"))) if Path(file).suffix in MODEL_FILES]
 
 
 def model_identity(wildcards):
@@ -60,6 +63,26 @@ def model_identity(wildcards):
     entry = config["models"][wildcards.model]
     keys = ("path", "revision", "dtype", "attention", "decoder_path", "trust_remote_code")
     return {key: entry[key] for key in keys if key in entry}
+
+
+def model_memory(wildcards, attempt):
+    """MB of memory for a job that runs a model: room for its weights twice, and more each time that it is tried."""
+    billions = estimates.n_billions(config["models"][wildcards.model]["path"]) or 0
+    return attempt * round(8000 + 2000 * estimates.BYTES * billions)
+
+
+def model_minutes(wildcards, attempt):
+    """Time limit of such a job; one that is tried again goes on where it was."""
+    return attempt * 240
+
+
+# Resources, because none of them changes a result: a change must not run a job again.
+RUNS_MODEL = {
+    "gpu": lookup("models/{model}/gpus", within=config),
+    "batch_size": lookup("models/{model}/batch_size", within=config),
+    "mem_mb": model_memory,
+    "runtime": model_minutes,
+}
 
 
 def protected_layers(wildcards):
@@ -72,7 +95,7 @@ def source_file(section):
 
     def path(wildcards):
         entry = config[section][wildcards[0]]
-        return entry["path"] if entry["source"] in ("custom", "table") else []
+        return local(entry["path"]) if entry["source"] in ("custom", "table") else []
 
     return path
 
@@ -129,7 +152,7 @@ def registered_in(*criteria):
     """The user's file that registers criteria, if one of these is from it."""
     entries = [ENTRIES[criterion] for criterion in criteria]
     theirs = any(kinds.is_users(part["kind"]) for entry in entries for part in (entry, entry.get("of", entry)))
-    return config["criteria_path"] if theirs else []
+    return local(config["criteria_path"]) if theirs else []
 
 
 def answered_domains(criterion):
@@ -140,6 +163,14 @@ def answered_domains(criterion):
 def answered_calibrations(wildcards):
     """Input function: the calibration samples of these domains."""
     return collect("<results>/calibration/{domain}.parquet", domain=answered_domains(wildcards.criterion))
+
+
+def kept(path):
+    """An output that stays while its job runs, which adds what is missing.
+
+    In object storage it does not, and the job begins anew: Snakemake (9.27) does not fetch such an output from there.
+    """
+    return path if workflow.storage_settings.default_storage_provider else update(path)
 
 
 def package(*modules):

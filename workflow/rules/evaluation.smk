@@ -11,6 +11,7 @@ rule benchmark:
         "<results>/benchmarks/{benchmark}.parquet",
     log:
         "<logs>/benchmarks/{benchmark}.log",
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     params:
@@ -53,7 +54,7 @@ for number, budgets in enumerate(BUDGET_GROUPS):
             contamination=ancient("<results>/tables/contamination.csv"),
         output:
             # Answers that are there are kept; the job computes the missing ones.
-            [update(f"<results>/predictions/{{model}}/{{benchmark}}/{budget}.parquet") for budget in budgets],
+            [kept(f"<results>/predictions/{{model}}/{{benchmark}}/{budget}.parquet") for budget in budgets],
         log:
             f"<logs>/predictions/{{model}}/{{benchmark}}/{budgets[0]}.log",
         benchmark:
@@ -61,9 +62,7 @@ for number, budgets in enumerate(BUDGET_GROUPS):
         conda:
             "../../envs/gpu.yaml"
         resources:
-            gpu=lookup("models/{model}/gpus", within=config),
-            # A resource, because a change must not run the job again.
-            batch_size=lookup("models/{model}/batch_size", within=config),
+            **RUNS_MODEL,
         params:
             model=model_identity,
             max_new_tokens=lookup("benchmarks/{benchmark}/max_new_tokens", within=config),
@@ -80,9 +79,10 @@ rule judgements:
         predictions=collect("<results>/predictions/{{model}}/{{benchmark}}/{budget}.parquet", budget=ANSWERED),
     output:
         # What was judged is kept; the job asks for the rest.
-        update("<results>/judgements/{model}/{benchmark}.parquet"),
+        kept("<results>/judgements/{model}/{benchmark}.parquet"),
     log:
         "<logs>/judgements/{model}/{benchmark}.log",
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     resources:

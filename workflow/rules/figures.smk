@@ -17,6 +17,7 @@ rule figure_similarity:
         "<results>/figures/similarity.pdf",
     log:
         "<logs>/figures/similarity.log",
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     params:
@@ -38,6 +39,7 @@ rule figure_layers:
         "<results>/figures/layers.pdf",
     log:
         "<logs>/figures/layers.log",
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     params:
@@ -60,6 +62,7 @@ rule figure_regimes:
         "<results>/figures/regimes.pdf",
     log:
         "<logs>/figures/regimes.log",
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     params:
@@ -81,6 +84,7 @@ rule figure_overlap:
         "<results>/figures/overlap.pdf",
     log:
         "<logs>/figures/overlap.log",
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     params:
@@ -102,6 +106,7 @@ rule figure_domain_effect:
         "<results>/figures/domain_effect.pdf",
     log:
         "<logs>/figures/domain_effect.log",
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     params:
@@ -123,6 +128,7 @@ rule figure_stability:
         "<results>/figures/stability.pdf",
     log:
         "<logs>/figures/stability.log",
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     params:

@@ -14,6 +14,7 @@ rule decoder:
         "<results>/models/{model}.parquet",
     log:
         "<logs>/models/{model}.log",
+    localrule: True
     conda:
         "../../envs/gpu.yaml"
     resources:
@@ -33,7 +34,7 @@ rule losses:
         decoder="<results>/models/{model}.parquet",
     output:
         # Losses that are there are kept; the job computes the missing ones.
-        update("<results>/losses/{model}/{criterion}.parquet"),
+        kept("<results>/losses/{model}/{criterion}.parquet"),
     log:
         "<logs>/losses/{model}/{criterion}.log",
     benchmark:
@@ -41,9 +42,7 @@ rule losses:
     conda:
         "../../envs/gpu.yaml"
     resources:
-        gpu=lookup("models/{model}/gpus", within=config),
-        # A resource, because a change must not run the job again.
-        batch_size=lookup("models/{model}/batch_size", within=config),
+        **RUNS_MODEL,
     params:
         model=model_identity,
         domains=lambda wildcards: answered_domains(wildcards.criterion),
@@ -80,9 +79,7 @@ rule importance:
     conda:
         "../../envs/gpu.yaml"
     resources:
-        gpu=lookup("models/{model}/gpus", within=config),
-        # A resource, because a change must not run the job again.
-        batch_size=lookup("models/{model}/batch_size", within=config),
+        **RUNS_MODEL,
     params:
         model=model_identity,
         domains=lambda wildcards: answered_domains(wildcards.criterion),
@@ -106,6 +103,7 @@ rule ranking:
         "<results>/ranking/{model}/{criterion}.parquet",
     log:
         "<logs>/ranking/{model}/{criterion}.log",
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     params:
@@ -158,6 +156,7 @@ rule variants:
         "<results>/variants/{model}.parquet",
     log:
         "<logs>/variants/{model}.log",
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     params:

@@ -45,6 +45,7 @@ rule overlap:
         "<results>/regimes/overlap.parquet",
     log:
         "<logs>/regimes/overlap.log",
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     params:
@@ -66,6 +67,7 @@ rule metrics:
         ),
     log:
         "<logs>/tables/metrics.log",
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     params:
@@ -103,6 +105,7 @@ rule summary:
         ),
     log:
         "<logs>/tables/summary.log",
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     params:

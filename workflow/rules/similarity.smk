@@ -11,6 +11,7 @@ rule calibration:
         "<results>/calibration/{domain}.parquet",
     log:
         "<logs>/calibration/{domain}.log",
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     params:
@@ -35,9 +36,7 @@ rule similarity:
     conda:
         "../../envs/gpu.yaml"
     resources:
-        gpu=lookup("models/{model}/gpus", within=config),
-        # A resource, because a change must not run the job again.
-        batch_size=lookup("models/{model}/batch_size", within=config),
+        **RUNS_MODEL,
     params:
         model=model_identity,
         package=package("similarity", "passes", "batches", "decoder", "layer_config", "models", "hub", "prompts"),
@@ -58,9 +57,7 @@ rule windows:
     conda:
         "../../envs/gpu.yaml"
     resources:
-        gpu=lookup("models/{model}/gpus", within=config),
-        # A resource, because a change must not run the job again.
-        batch_size=lookup("models/{model}/batch_size", within=config),
+        **RUNS_MODEL,
     params:
         model=model_identity,
         package=package(
@@ -77,6 +74,7 @@ rule profile:
         "<results>/similarity/{model}/profile.parquet",
     log:
         "<logs>/similarity/{model}/profile.log",
+    localrule: True
     conda:
         "../../envs/cpu.yaml"
     params:
