@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -40,8 +40,12 @@ class Hub:
 
 
 @contextmanager
-def serving(directory: Path) -> Iterator[Hub]:
-    """Serve a model directory as `owner/model`."""
+def serving(directory: Path, also: Sequence[str] = ()) -> Iterator[Hub]:
+    """Serve a model directory as `owner/model`.
+
+    Args:
+        also: names that the list of files has besides; each is a file "{}".
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -63,17 +67,22 @@ def serving(directory: Path) -> Iterator[Hub]:
                 self.refuse(404, "RevisionNotFound")
                 return
             files = sorted(file for file in directory.iterdir() if file.is_file())
+            names = [*(file.name for file in files), *also]
             if parts[0] == "revision":
-                answer = {"id": "owner/model", "sha": COMMIT, "siblings": [{"rfilename": file.name} for file in files]}
+                answer = {"id": "owner/model", "sha": COMMIT, "siblings": [{"rfilename": name} for name in names]}
             else:
                 answer = [
                     {"type": "file", "path": file.name, "size": file.stat().st_size, "oid": etag(file)}
                     for file in files
                 ]
+                answer += [{"type": "file", "path": name, "size": 2, "oid": "0"} for name in also]
             self.answer(json.dumps(answer).encode(), {"Content-Type": "application/json"})
 
         def send(self, revision: str, name: str) -> None:
             file = directory / name
+            if name.endswith(tuple(part.rsplit("/", 1)[-1] for part in also)):
+                self.answer(b"{}", {"ETag": '"0"', "X-Repo-Commit": COMMIT})
+                return
             if revision not in ("main", COMMIT):
                 self.refuse(404, "RevisionNotFound")
             elif not file.is_file():

@@ -22,7 +22,7 @@ from transformers import BatchFeature, PreTrainedModel
 from pruning_regimes.batches import batches
 from pruning_regimes.errors import DataError, ModelError
 from pruning_regimes.models import Loaded
-from pruning_regimes.passes import decoded, fitting, last_logits
+from pruning_regimes.passes import check_context, decoded, fitting, last_logits
 from pruning_regimes.prompts import content, inputs, lengths, prompts, shown_images
 
 # Stands where the answer will: a character for private use, which no template writes or strips.
@@ -141,6 +141,7 @@ def batched(
 def _encoded(loaded: Loaded, chosen: Sequence[Answered]) -> BatchFeature:
     images = decoded([sample.name for sample in chosen], [sample.images for sample in chosen])
     batch = inputs(loaded, [sample.text for sample in chosen], images)
+    check_context(loaded.model, [sample.name for sample in chosen], batch["attention_mask"])
     for sample, ids in zip(chosen, batch["input_ids"].tolist(), strict=True):
         if ids[-len(sample.tokens) :] != sample.tokens:
             raise ModelError(

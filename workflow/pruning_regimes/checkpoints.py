@@ -83,6 +83,7 @@ def write(source: Source, removed: Collection[int], target: Path, file_bytes: in
             if file.is_file() and file.name not in NOT_COPIED and not file.name.endswith(".index.json"):
                 shutil.copy(file, target / file.name)
     _write_config(source, removal.kept, target)
+    source.check_files(weights=True)
     if cut_too:
         hub.with_weights(source.path, source.revision, set(places.values()))
         _write_from_memory(source, removed, target, file_bytes)

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,21 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from pruning_regimes import hub
-from pruning_regimes.budgets import check_depth, protected_layers
+from pruning_regimes.budgets import budget_name, check_depth, protected_layers
 from pruning_regimes.config_criteria import complete_criteria
 from pruning_regimes.config_sources import check_sources
-from pruning_regimes.errors import ConfigError, nearest
+from pruning_regimes.errors import ConfigError, brief, nearest
 from pruning_regimes.layer_config import receivers
 from pruning_regimes.paths import expanded, neighbour
 
 SCHEMA = Path(__file__).with_name("config.schema.yaml")
 COMMIT = re.compile(r"[0-9a-f]{40}")
-NAME = "^[A-Za-z0-9][A-Za-z0-9_-]*$"  # pattern of names, as the schema has it
+# Pattern of names, as the schema has it; Python's "$" alone would allow a line end after the name.
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]*$(?!\n)"
+RULE = "may hold only letters, digits, '_' and '-', and starts with a letter or digit."
+# Names become parts of file names, which hold 255 bytes; on clusters a job's log has three of them in one.
+LONGEST_NAME = 64
+NAMED = ("models", "domains", "criteria", "benchmarks")
 # Names that the study itself uses.
 TAKEN = {"dense": "the unpruned model", "profile": "the summary of all domains"}
 
@@ -33,11 +39,12 @@ def complete(config: dict[str, Any]) -> None:
 
     Raises: ConfigError naming the key, the value and the nearest valid choice.
     """
-    schema = yaml.safe_load(SCHEMA.read_text())
+    schema = _schema()
     _check_scalars(config)
     errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda e: (len(e.absolute_path), e.message))
     if errors:
         raise ConfigError(sentence(errors[0]))
+    _check_cases(config)
     _fill(config, schema, schema)
     complete_criteria(config, sentence)
     check_sources(config)
@@ -45,6 +52,12 @@ def complete(config: dict[str, Any]) -> None:
     for key, entry in config["models"].items():
         _check_model(f"models.{key}", entry)
     _check_budgets(config)
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    """The schema, which takes longer to read than a config to check."""
+    return yaml.safe_load(SCHEMA.read_text())
 
 
 def refuse_repeated_keys(file: str | Path) -> None:
@@ -105,6 +118,19 @@ def _check_scalars(value: Any, where: str = "") -> None:
         raise ConfigError(f"{where.rstrip('.')}: {value} is no number that can be computed with.")
 
 
+def _check_cases(config: Mapping[str, Any]) -> None:
+    """Refuse names of one section that are the same file on a file system that takes no notice of case."""
+    for section in NAMED:
+        known: dict[str, str] = {}
+        for key in config[section]:
+            other = known.setdefault(key.lower(), key)
+            if other != key:
+                raise ConfigError(
+                    f"{section}: '{other}' and '{key}' differ only in upper and lower case, which some file systems do "
+                    "not tell apart; rename one."
+                )
+
+
 def _fill(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any]) -> None:
     if "$ref" in schema:
         schema = root["$defs"][schema["$ref"].rsplit("/", 1)[-1]]
@@ -137,23 +163,27 @@ def sentence(error: ValidationError) -> str:
     if error.validator == "additionalProperties":
         allowed = error.schema.get("properties", {})
         unknown = next(key for key in value if key not in allowed)
-        key = f"{where}.{unknown}" if where else str(unknown)
+        key = f"{where}.{brief(unknown)}" if where else brief(unknown)
         return f"{key}: unknown key in the config; {nearest(unknown, allowed)}"
     if error.validator == "required":
         missing = next(key for key in error.validator_value if key not in value)
         return f"{at}the key '{missing}' is missing; it is: {_description(error, missing)}"
     if error.validator == "enum":
-        return f"{at}'{value}' is not a valid choice; {nearest(value, error.validator_value)}"
+        return f"{at}'{brief(value)}' is not a valid choice; {nearest(value, error.validator_value)}"
     if error.validator == "type":
-        return f"{at}expected {_article(error.validator_value)}, found {json.dumps(value, default=str)}."
+        return f"{at}expected {_article(error.validator_value)}, found {brief(json.dumps(value, default=str))}."
+    if error.validator == "maxLength":
+        return f"{at}the name '{brief(value)}' has {len(value)} characters, but {error.validator_value} are the most."
     if "propertyNames" in error.absolute_schema_path:
         if value in TAKEN:
             return f"{at}the key '{value}' is taken by {TAKEN[value]}; choose another name."
-        return f"{at}the key '{value}' may hold only letters, digits, '_' and '-', and starts with a letter or digit."
+        return f"{at}the key '{brief(value)}' {RULE}"
+    if error.validator == "pattern" and where.endswith("url") and "@" in value:
+        return f"{at}an address with a password would be in logs; put a key into the variable that key_variable names."
     if error.validator == "pattern" and where.endswith("url"):
         return f"{at}'{value}' is no address; expected one that begins with http:// or https://."
     if error.validator == "pattern" and error.validator_value == NAME:
-        return f"{at}'{value}' may hold only letters, digits, '_' and '-', and starts with a letter or digit."
+        return f"{at}'{brief(value)}' {RULE}"
     if error.validator == "uniqueItems":
         twice = next(item for index, item in enumerate(value) if item in value[:index])
         return f"{at}'{twice}' stands there twice; keep it once."
@@ -206,6 +236,8 @@ def _check_budgets(config: Mapping[str, Any]) -> None:
     for index, budget in enumerate(budgets):
         if isinstance(budget, float) and not 0 < budget < 1:
             raise ConfigError(f"budgets: {budget} is neither a whole number of layers nor a fraction between 0 and 1.")
+        if len(budget_name(budget)) > LONGEST_NAME:
+            raise ConfigError(f"budgets: {brief(budget)} has more digits than a file name holds.")
         if budget in budgets[:index]:
             raise ConfigError(f"budgets: {budget} stands there twice; keep it once.")
     for key, entry in config["models"].items():

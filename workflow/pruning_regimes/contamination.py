@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import polars as pl
-from PIL import Image
 
 from pruning_regimes.errors import DataError
+from pruning_regimes.pictures import opened
 
 # sample_id of the domain, and the first sample of the benchmark that it matches by its image, or by its question.
 MATCHES = {
@@ -123,7 +122,7 @@ def _parts(rows: Sequence[int]) -> Iterator[Sequence[int]]:
 def _describe(image: bytes) -> tuple[str, str | None]:
     """Digest of a file, and the image's size as in its header."""
     try:
-        size = "{}x{}".format(*Image.open(io.BytesIO(image)).size)
+        size = "{}x{}".format(*opened(image).size)
     except Exception:  # damaged files make the decoders raise almost anything
         size = None
     return hashlib.blake2b(image, digest_size=16).hexdigest(), size
@@ -131,7 +130,7 @@ def _describe(image: bytes) -> tuple[str, str | None]:
 
 def _pixel_digest(image: bytes) -> str | None:
     try:
-        decoded = Image.open(io.BytesIO(image)).convert("RGB")
+        decoded = opened(image).convert("RGB")
     except Exception:  # as above
         return None
     return hashlib.blake2b(decoded.tobytes(), digest_size=16, person=repr(decoded.size).encode()[:16]).hexdigest()

@@ -6,10 +6,15 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 SHOWN = 12  # choices that a sentence lists at most
+LONGEST = 80  # characters of a value that a sentence quotes at most
 
 
 class StudyError(Exception):
     """Base of all errors that are the input's fault rather than the program's."""
+
+    def __init__(self, sentence: str) -> None:
+        # Names come from others: what would break the line, or steer a terminal, is shown as an escape.
+        super().__init__("".join(c if c.isprintable() else repr(c)[1:-1] for c in sentence))
 
 
 class ConfigError(StudyError):
@@ -22,6 +27,12 @@ class DataError(StudyError):
 
 class ModelError(StudyError):
     """A model cannot be loaded, or its decoder layers cannot be found or removed."""
+
+
+def brief(value: object) -> str:
+    """A value as a sentence quotes it: its beginning, if it is very long."""
+    text = str(value)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def nearest(value: object, choices: Iterable[object]) -> str:

@@ -22,7 +22,7 @@ from pruning_regimes.errors import DataError, ModelError
 from pruning_regimes.models import Loaded
 from pruning_regimes.pieces import Pieces
 from pruning_regimes.progress import Progress
-from pruning_regimes.prompts import decode, inputs, lengths, prompt_digest, prompts, shown_images
+from pruning_regimes.prompts import context, decode, inputs, lengths, prompt_digest, prompts, shown_images
 from pruning_regimes.replay import Replay, depth_first
 
 # Raise by one when a change of the code alters answers: stored answers of another protocol are computed anew.
@@ -188,7 +188,7 @@ class _Grid:
     def _replies(
         self, variants: Sequence[str], texts: list[str], images: list[list[bytes]]
     ) -> dict[str, list[dict[str, Any]]]:
-        readable, batch, errors = _prepared(self.loaded, texts, images)
+        readable, batch, errors = _prepared(self.loaded, texts, images, self.max_new_tokens)
         replies = {variant: list(errors) for variant in variants}
         if batch is None:
             return replies
@@ -211,7 +211,7 @@ def answer(loaded: Loaded, texts: list[str], images: list[list[bytes]], max_new_
     Returns: per prompt response, n_tokens (answer tokens, the end token not counted), finish_reason (stop, length, or
         error) and error; an image that cannot be decoded costs that answer only.
     """
-    readable, batch, replies = _prepared(loaded, texts, images)
+    readable, batch, replies = _prepared(loaded, texts, images, max_new_tokens)
     if batch is not None:
         for i, reply in zip(readable, _generated(loaded, batch, max_new_tokens), strict=True):
             replies[i] = reply
@@ -219,14 +219,28 @@ def answer(loaded: Loaded, texts: list[str], images: list[list[bytes]], max_new_
 
 
 def _prepared(
-    loaded: Loaded, texts: list[str], images: list[list[bytes]]
+    loaded: Loaded, texts: list[str], images: list[list[bytes]], max_new_tokens: int
 ) -> tuple[list[int], BatchFeature | None, list[dict[str, Any]]]:
-    """Positions of the prompts whose images can be read, the model's inputs for them, and the others' replies."""
+    """Positions of the prompts that can be answered, the model's inputs for them, and the others' replies."""
     decoded, errors = zip(*(_decoded(encoded) for encoded in images), strict=True)
     readable = [i for i, error in enumerate(errors) if error is None]
     replies = [_failure(error) for error in errors]
-    batch = inputs(loaded, [texts[i] for i in readable], [decoded[i] for i in readable]) if readable else None
-    return readable, batch, replies
+
+    def encoded(chosen: list[int]) -> BatchFeature | None:
+        return inputs(loaded, [texts[i] for i in chosen], [decoded[i] for i in chosen]) if chosen else None
+
+    batch, limit = encoded(readable), context(loaded.model)
+    if batch is None or limit is None or batch["input_ids"].shape[1] + max_new_tokens <= limit:
+        return readable, batch, replies
+    n_tokens_of = batch["attention_mask"].sum(1).tolist()
+    for i, n_tokens in zip(readable, n_tokens_of, strict=True):
+        if n_tokens + max_new_tokens > limit:
+            replies[i] = _failure(
+                f"Its prompt of {n_tokens} tokens and an answer of up to {max_new_tokens} do not fit into the model's "
+                f"context of {limit} tokens."
+            )
+    fitting = [i for i, n_tokens in zip(readable, n_tokens_of, strict=True) if n_tokens + max_new_tokens <= limit]
+    return fitting, encoded(fitting), replies
 
 
 def _generated(loaded: Loaded, batch: BatchFeature, max_new_tokens: int) -> list[dict[str, Any]]:

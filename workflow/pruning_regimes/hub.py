@@ -7,6 +7,7 @@ network) the copy of an earlier download serves. Weights are safetensors only.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
@@ -14,14 +15,16 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from pruning_regimes.errors import ModelError
+from pruning_regimes.errors import ModelError, brief
 
 # What a model is besides its weights: config, processor, tokenizer, chat template, card, licence.
 DESCRIPTION = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "README.md", "LICENSE*", "NOTICE*")
 CODE = ("*.py",)
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+SAFE = ".safetensors"
 PICKLED = (".bin", ".pt", ".pth")
+LEAVING = ["../*", "*/../*"]  # names that would lead out of the copy of a commit
 
 
 def directory(path: str, revision: str, code: bool = False) -> Path:
@@ -53,7 +56,9 @@ def weight_places(path: str, revision: str) -> dict[str, str]:
     index = directory(path, revision) / INDEX
     if index.is_file():
         try:
-            places: dict[str, str] = json.loads(index.read_text())["weight_map"]
+            places: dict[str, str] = dict(json.loads(index.read_text())["weight_map"])
+            if not all(isinstance(file, str) for file in places.values()):
+                raise TypeError("a file's name is text")
         except (ValueError, KeyError, TypeError) as error:
             raise ModelError(f"Model '{path}': {INDEX} cannot be read as an index of weights.") from error
         return places
@@ -72,10 +77,13 @@ def with_weights(path: str, revision: str, files: Collection[str]) -> Path:
     """
     for file in files:
         if Path(file).name != file:
-            raise ModelError(f"Model '{path}': {INDEX} names '{file}', which is no file of its own directory.")
+            raise ModelError(f"Model '{path}': {INDEX} names '{brief(file)}', which is no file of its own directory.")
+        if Path(file).suffix != SAFE:
+            # Transformers would load it by its suffix, as a pickle.
+            raise ModelError(f"Model '{path}': {INDEX} names '{brief(file)}'; expected a file that ends in {SAFE}.")
     found = local(path) or _snapshot(path, revision, (*DESCRIPTION, *files))
     for file in files:
-        if not (found / file).is_file():
+        if not os.path.isfile(found / file):  # unlike Path's, False for a name that no file system can have
             raise ModelError(_lacking(path, found, file))
     return found
 
@@ -125,8 +133,9 @@ def _snapshot(path: str, revision: str, patterns: Collection[str]) -> Path:
     )
 
     try:
-        return Path(snapshot_download(path, revision=revision, allow_patterns=sorted(patterns)))
-    except (HFValidationError, OSError) as error:
+        wanted = {"allow_patterns": sorted(patterns), "ignore_patterns": LEAVING}
+        return Path(snapshot_download(path, revision=revision, **wanted))
+    except (ValueError, OSError) as error:  # HFValidationError among them, and names that leave the cache
         chain = [error]
         while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
             chain.append(cause)
@@ -157,13 +166,13 @@ def _snapshot(path: str, revision: str, patterns: Collection[str]) -> Path:
                 f"run 'hf download {path} --revision {revision}' where there is one, with the same HF_HOME"
             )
         else:
-            reason = f"cannot be downloaded: {' '.join(str(error).split())}"
+            reason = f"cannot be downloaded: {' '.join(str(error).split()).rstrip('.')}"
         raise ModelError(f"Model '{path}' {reason}.") from error
 
 
 def _lacking(path: str, found: Path, file: str) -> str:
     if file != WEIGHTS:
-        return f"Model '{path}' lacks '{file}', a file of weights that its {INDEX} names."
+        return f"Model '{path}' lacks '{brief(file)}', a file of weights that its {INDEX} names."
     names = [child.name for child in found.iterdir()]
     if local(path) is None:
         from huggingface_hub import list_repo_files

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
@@ -11,6 +13,14 @@ from pathlib import Path
 
 from pruning_regimes.devices import leased
 from pruning_regimes.errors import StudyError
+
+OS_ERROR = re.compile(r"\(os error (\d+)\)")
+STORAGE = {
+    errno.ENOSPC: "the disk is full; free some space",
+    errno.EDQUOT: "the quota is used up; free some space",
+    errno.EROFS: "the file system is read-only; make it writable",
+    errno.EACCES: "the permission is missing; give it",
+}
 
 
 @contextmanager
@@ -30,6 +40,19 @@ def job(log_file: str | os.PathLike[str], gpus: int = 0) -> Iterator[None]:
             logging.error("%s", error)
             print(f"Error: {error}", file=sys.__stderr__)
             sys.exit(1)
-        except Exception:
+        except Exception as error:
             logging.exception("Unexpected error")
-            raise
+            reason = storage_fault(error)
+            if reason is None:
+                raise
+            said = f"Error: A result cannot be written: {reason}, and run again; what is finished is kept."
+            print(said, file=sys.__stderr__)
+            sys.exit(1)
+
+
+def storage_fault(error: Exception) -> str | None:
+    """What is wrong with where results go, and what to do; None if the error is another."""
+    # Polars tells the system's number in its message alone.
+    told = OS_ERROR.search(str(error))
+    number = getattr(error, "errno", None) or (int(told[1]) if told else None)
+    return STORAGE.get(number)

@@ -32,7 +32,7 @@ from transformers import (
 )
 from transformers.utils import logging as logs
 
-from pruning_regimes import hub
+from pruning_regimes import checksums, hub
 from pruning_regimes.errors import ModelError
 
 LOADING_ERRORS = (
@@ -65,11 +65,17 @@ class Source:
         self.directory = hub.directory(self.path, self.revision, self.trusted)
         if hub.local(self.path) is None:
             self.revision = self.directory.name  # the commit that a branch or tag stands for now
+        self.check_files(weights=False)
         self._check_code()
         try:
             self.config = AutoConfig.from_pretrained(self.directory, trust_remote_code=self.trusted)
         except LOADING_ERRORS as error:
             raise self.unloadable(error) from error
+        if getattr(self.config, "transformers_weights", None):
+            raise ModelError(
+                f"Model '{self.path}': its config.json names a file of weights (transformers_weights); expected "
+                f"{hub.WEIGHTS} or {hub.INDEX}, and no such key."
+            )
         self.takes_images = self._takes_images()
 
     @property
@@ -88,6 +94,18 @@ class Source:
                 return self.auto_class.from_config(copy.deepcopy(self.config), trust_remote_code=self.trusted)
         except LOADING_ERRORS as error:
             raise self.unloadable(error) from error
+
+    def check_files(self, weights: bool) -> None:
+        """Compare the files of a model's own directory with their checksums, if it has any.
+
+        Args:
+            weights: whether those of weights, or the others.
+
+        Raises: ModelError if one is missing or another.
+        """
+        # Of a hub model only what is needed is there, and the commit names its files.
+        if hub.local(self.path) is not None:
+            checksums.check(self.path, self.directory, weights)
 
     def unloadable(self, error: Exception) -> ModelError:
         """The error for a model that transformers cannot load."""
@@ -186,6 +204,7 @@ class Loaded(Source):
         """
         files = set(hub.weight_places(self.path, self.revision).values())
         hub.with_weights(self.path, self.revision, files)
+        self.check_files(weights=True)
         self._check_devices(files)
         try:
             # Weights made in inference mode may be computed with in another order, wherever the model is first used.

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from PIL import Image
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from pruning_regimes.batches import is_out_of_memory
 from pruning_regimes.errors import DataError
-from pruning_regimes.prompts import decode
+from pruning_regimes.prompts import context, decode
 
 
 def decoded(names: Sequence[str], encoded: Sequence[Sequence[bytes]]) -> list[list[Image.Image]]:
@@ -25,6 +26,25 @@ def decoded(names: Sequence[str], encoded: Sequence[Sequence[bytes]]) -> list[li
         except DataError as error:
             raise DataError(f"Calibration sample '{name}': {error}") from error
     return images
+
+
+def check_context(model: PreTrainedModel, names: Sequence[str], attention_mask: Tensor) -> None:
+    """Check that calibration samples are no longer than what the model reads.
+
+    Args:
+        attention_mask: [B, T].
+
+    Raises: DataError that names the first sample that is.
+    """
+    limit = context(model)
+    if limit is None or attention_mask.shape[1] <= limit:
+        return
+    for name, n_tokens in zip(names, attention_mask.sum(1).tolist(), strict=True):
+        if n_tokens > limit:
+            raise DataError(
+                f"Calibration sample '{name}' has {n_tokens} tokens, and the model's context {limit}; leave it out, or "
+                "shorten it."
+            )
 
 
 @contextmanager

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
-from pruning_regimes.errors import ConfigError, nearest
+from pruning_regimes.errors import ConfigError, brief, nearest
 
 
 def expanded(name: str, path: str) -> Path:
@@ -13,12 +14,19 @@ def expanded(name: str, path: str) -> Path:
     Args:
         name: the config key that states it.
 
-    Raises: ConfigError if it names a user whom the machine does not know.
+    Raises: ConfigError if it names a user whom the machine does not know, or no file system can have it.
     """
     try:
-        return Path(path).expanduser()
+        found = Path(path).expanduser()
+        with suppress(FileNotFoundError, NotADirectoryError):
+            found.stat()
     except RuntimeError as error:
         raise ConfigError(f"{name}: '{path}' names a user that this machine does not know.") from error
+    except OSError as error:
+        raise ConfigError(f"{name}: '{brief(path)}' cannot be opened: {error.strerror}.") from error
+    except ValueError as error:
+        raise ConfigError(f"{name}: '{brief(path)}' holds a character that no path may hold.") from error
+    return found
 
 
 def neighbour(path: Path) -> str:

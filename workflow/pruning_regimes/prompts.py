@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import re
 import sys
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from transformers import BatchFeature, PreTrainedModel, ProcessorMixin
 
 from pruning_regimes.errors import DataError, ModelError
 from pruning_regimes.models import Loaded
+from pruning_regimes.pictures import opened
 
 # Where an image stands within a question, counted from one.
 PLACE = re.compile(r"<image (\d{1,3})>")
@@ -109,7 +109,7 @@ def decode(images: Sequence[bytes]) -> list[Image.Image]:
     decoded = []
     for encoded in images:
         try:
-            decoded.append(Image.open(io.BytesIO(encoded)).convert("RGB"))
+            decoded.append(opened(encoded).convert("RGB"))
         # Pillow raises SyntaxError for damaged PNG files.
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise DataError(f"An image of {len(encoded)} bytes cannot be decoded.") from error
@@ -127,7 +127,7 @@ def lengths(loaded: Loaded, prompts: Sequence[str], images: Sequence[Sequence[by
 
 def _squares(image: bytes) -> int:
     try:
-        width, height = Image.open(io.BytesIO(image)).size
+        width, height = opened(image).size
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         return sys.maxsize
     return width * height // SQUARE**2
@@ -149,6 +149,12 @@ def inputs(loaded: Loaded, prompts: Sequence[str], images: Sequence[Sequence[Ima
         if torch.is_tensor(value) and value.is_floating_point():
             batch[name] = value.to(loaded.model.dtype)
     return batch
+
+
+def context(model: PreTrainedModel) -> int | None:
+    """Most tokens that a model reads and writes, as its config states them; None if it states none."""
+    stated = getattr(model.config.get_text_config(decoder=True), "max_position_embeddings", None)
+    return stated if isinstance(stated, int) and stated > 0 else None
 
 
 def image_token_id(model: PreTrainedModel) -> int | None:

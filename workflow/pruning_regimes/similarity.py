@@ -29,7 +29,7 @@ from pruning_regimes.contracts import TOKEN_GROUPS
 from pruning_regimes.decoder import find_decoder
 from pruning_regimes.errors import ModelError
 from pruning_regimes.models import Loaded
-from pruning_regimes.passes import decoded, fitting, last_logits
+from pruning_regimes.passes import check_context, decoded, fitting, last_logits
 from pruning_regimes.progress import Progress
 from pruning_regimes.prompts import image_token_id, inputs, lengths, prompts, shown_images
 from pruning_regimes.tables import frame
@@ -265,6 +265,7 @@ def over_samples(
         chosen = [names[position] for position in positions]
         images = decoded(chosen, [encoded[position] for position in positions])
         batch = inputs(loaded, [texts[position] for position in positions], images)
+        check_context(loaded.model, chosen, batch["attention_mask"])
         groups = token_groups(batch["input_ids"], batch["attention_mask"], image_token)
         with fitting(chosen):
             return look(batch, groups)

@@ -17,7 +17,7 @@ import pyarrow.dataset as arrow
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
-from pruning_regimes.errors import DataError
+from pruning_regimes.errors import DataError, brief
 
 Row = dict[str, Any]
 
@@ -72,8 +72,9 @@ class Saved:
         import datasets  # slow to import, and seldom needed
 
         try:
+            _check_parts(directory)
             found = datasets.load_from_disk(str(directory))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"'{directory}' cannot be read as a saved data set: {error}.") from error
         if isinstance(found, datasets.DatasetDict):
             if split not in found:
@@ -120,12 +121,41 @@ def image_file(folder: Path, name: str) -> bytes:
 
     Raises: DataError if the name leads out of the folder, or there is no such file.
     """
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise DataError(f"The image '{name}' lies outside its folder '{folder}'; it must be below it.")
+    path = _below(folder, name, "image")
     if not path.is_file():
-        raise DataError(f"The image '{name}' is not in '{folder}'.")
+        raise DataError(f"The image '{brief(name)}' is not in '{folder}'.")
     return path.read_bytes()
+
+
+def _below(folder: Path, name: str, what: str) -> Path:
+    """A path below a folder, links followed.
+
+    Raises: DataError if the name leads out of the folder, or can be none.
+    """
+    try:
+        path = (folder / name).resolve()
+        path.is_file()  # fails where no file system can have the name
+        inside = path.is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError) as error:  # too long, a null character, links in a circle
+        raise DataError(f"The {what} '{brief(name)}' is no name of a file.") from error
+    if not inside:
+        raise DataError(f"The {what} '{brief(name)}' lies outside its folder '{folder}'; it must be below it.")
+    return path
+
+
+def _check_parts(directory: Path) -> None:
+    """Check that what a saved data set names as its splits and files is in it.
+
+    Raises: DataError if a name leads out of it; others, as the library itself, if its own files are damaged.
+    """
+    splits = ["."]
+    if (directory / "dataset_dict.json").is_file():
+        splits += json.loads((directory / "dataset_dict.json").read_text())["splits"]
+    for split in splits:
+        state = _below(directory, split, "split") / "state.json"
+        if state.is_file():
+            for part in json.loads(state.read_text())["_data_files"]:
+                _below(directory, f"{split}/{part['filename']}", "file")
 
 
 def read_rows(file: Path) -> list[Row]:

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import PreTrainedModel, ProcessorMixin
 
+from pruning_regimes import checksums
 from pruning_regimes.demo import models, questions, scenes
 from pruning_regimes.demo.seeds import generator
 
@@ -267,6 +268,7 @@ def train(family: str, out: Path, recipe: Recipe, save_every: int = 100, stop_af
     model.eval()
     model.to(torch.bfloat16).save_pretrained(out)
     processor.save_pretrained(out)
+    checksums.write(out)
 
 
 def main() -> None:
