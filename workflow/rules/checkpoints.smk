@@ -23,6 +23,6 @@ rule checkpoint:
         model=model_identity,
         criterion=lookup("criteria/{criterion}", within=config),
         domains=DOMAINS,
-        package=package("checkpoints", "verification", "decoder", "layer_config", "models", "hub", "prompts"),
+        package=package("checkpoints", "verification", *MODEL_MODULES),
     script:
         "../../scripts/checkpoint.py"

@@ -76,6 +76,9 @@ def model_minutes(wildcards, attempt):
     return attempt * 240
 
 
+# Modules that decide what a model is given and computes.
+MODEL_MODULES = ("decoder", "layer_config", "models", "hub", "checksums", "prompts", "pictures")
+
 # Resources, because none of them changes a result: a change must not run a job again.
 RUNS_MODEL = {
     "gpu": lookup("models/{model}/gpus", within=config),

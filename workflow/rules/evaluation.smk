@@ -36,7 +36,7 @@ rule contamination:
         domains=DOMAINS,
         benchmarks=BENCHMARKS,
         policy=config["contamination"],
-        package=package("contamination"),
+        package=package("contamination", "pictures"),
     script:
         "../../scripts/contamination.py"
 
@@ -66,9 +66,7 @@ for number, budgets in enumerate(BUDGET_GROUPS):
         params:
             model=model_identity,
             max_new_tokens=lookup("benchmarks/{benchmark}/max_new_tokens", within=config),
-            package=package(
-                "evaluation", "pieces", "replay", "batches", "decoder", "layer_config", "models", "hub", "prompts"
-            ),
+            package=package("evaluation", "pieces", "replay", "batches", *MODEL_MODULES),
         script:
             "../../scripts/predictions.py"
 

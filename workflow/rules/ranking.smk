@@ -23,7 +23,7 @@ rule decoder:
         protected=protected_layers,
     params:
         model=model_identity,
-        package=package("decoder", "layer_config", "models", "hub"),
+        package=package("decoder", "layer_config", "models", "hub", "checksums"),
     script:
         "../../scripts/decoder.py"
 
@@ -49,19 +49,7 @@ rule losses:
         protected=lookup("models/{model}/protected", within=config, default=[]),
         search=lambda wildcards: needed(wildcards.criterion),
         budgets=lambda wildcards: BUDGETS if needed(wildcards.criterion) == "greedy" else [],
-        package=package(
-            "losses",
-            "answers",
-            "passes",
-            "replay",
-            "pieces",
-            "batches",
-            "decoder",
-            "layer_config",
-            "models",
-            "hub",
-            "prompts",
-        ),
+        package=package("losses", "answers", "passes", "replay", "pieces", "batches", *MODEL_MODULES),
     script:
         "../../scripts/losses.py"
 
@@ -83,9 +71,7 @@ rule importance:
     params:
         model=model_identity,
         domains=lambda wildcards: answered_domains(wildcards.criterion),
-        package=package(
-            "importance", "answers", "passes", "batches", "decoder", "layer_config", "models", "hub", "prompts"
-        ),
+        package=package("importance", "answers", "passes", "batches", *MODEL_MODULES),
     script:
         "../../scripts/importance.py"
 

@@ -39,7 +39,7 @@ rule similarity:
         **RUNS_MODEL,
     params:
         model=model_identity,
-        package=package("similarity", "passes", "batches", "decoder", "layer_config", "models", "hub", "prompts"),
+        package=package("similarity", "passes", "batches", *MODEL_MODULES),
     script:
         "../../scripts/similarity.py"
 
@@ -60,9 +60,7 @@ rule windows:
         **RUNS_MODEL,
     params:
         model=model_identity,
-        package=package(
-            "windows", "similarity", "passes", "batches", "decoder", "layer_config", "models", "hub", "prompts"
-        ),
+        package=package("windows", "similarity", "passes", "batches", *MODEL_MODULES),
     script:
         "../../scripts/windows.py"
 
