@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from simulations import BUDGETS, CLUSTERED, FAMILIES, NULL, SENSITIVE, STRUCTURED, Plan, declared, study
 
 from pruning_regimes import regimes
-from pruning_regimes.regimes.comparisons import averaging, holm, permuted_totals
-from pruning_regimes.regimes.retention import Cell
+from pruning_regimes.regimes.comparisons import holm, permuted_totals
+from pruning_regimes.regimes.retention import Cell, averaging
 
 N_STUDIES = 200
 

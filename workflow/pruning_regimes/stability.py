@@ -17,7 +17,7 @@ from pruning_regimes.budgets import budget_name, n_removed
 from pruning_regimes.criteria import Choice, Order, Study, choices
 from pruning_regimes.criteria.by_similarity import places
 from pruning_regimes.tables import frame
-from pruning_regimes.variants import expected_jaccard
+from pruning_regimes.variants import expected_jaccard, jaccard
 
 SMALLEST = 4  # samples per domain
 HALVINGS = 50  # of each two domains
@@ -89,11 +89,6 @@ def draws(study: Study, size: int, resamples: int) -> Iterator[dict[str, np.ndar
             domain: rng.multinomial(min(size, n), np.full(n, 1 / n)).astype(float)
             for domain, n in ((domain, len(samples.names)) for domain, samples in study.samples.items())
         }
-
-
-def jaccard(a: Sequence[int], b: Sequence[int]) -> float:
-    """Shared layers of two layer sets, as a share of all in either."""
-    return len(set(a) & set(b)) / len(set(a) | set(b))
 
 
 def agreement(study: Study, budgets: Sequence[int | float], permutations: int) -> pl.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 from math import comb
 from pathlib import Path
@@ -104,11 +104,17 @@ def overlap(variants: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
                         "n_removed": count,
                         "criterion_a": a,
                         "criterion_b": b,
-                        "jaccard": fmean(len(x & y) / len(x | y) for x, y in pairs),
+                        "jaccard": fmean(jaccard(x, y) for x, y in pairs),
                         "expected_jaccard": expected_jaccard(n_layers, count),
                     }
                 )
     return frame("overlap", rows)
+
+
+def jaccard(a: Iterable[int], b: Iterable[int]) -> float:
+    """Shared layers of two layer sets, as a share of all in either."""
+    a, b = set(a), set(b)
+    return len(a & b) / len(a | b)
 
 
 def expected_jaccard(n_layers: int, count: int) -> float:

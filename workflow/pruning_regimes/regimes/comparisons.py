@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pruning_regimes.regimes.retention import Cell, Results
+from pruning_regimes.regimes.retention import Cell, Results, averaging
 from pruning_regimes.tables import frame
 
 
@@ -25,18 +25,6 @@ def holm(p: Sequence[float]) -> list[float]:
         largest = max(largest, min(1.0, (len(p) - place) * p[index]))
         corrected[index] = largest
     return corrected.tolist()
-
-
-def averaging(cells: Sequence[Cell]) -> tuple[np.ndarray, np.ndarray]:
-    """How the retention of criteria is made of that of their variants.
-
-    Returns: the distinct variants [V], and weights [K, V]: a criterion's replicates count alike, and together as one.
-    """
-    variants = np.unique([place for cell in cells for place in cell.at])
-    weights = np.zeros((len(cells), len(variants)))
-    for row, cell in zip(weights, cells, strict=True):
-        np.add.at(row, np.searchsorted(variants, cell.at), 1 / len(cell.at))
-    return variants, weights
 
 
 def permuted_totals(scores: np.ndarray, permutations: int, rng: np.random.Generator) -> np.ndarray:

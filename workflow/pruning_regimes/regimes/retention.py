@@ -167,6 +167,18 @@ class Results:
         return tuple(np.quantile(draws, tails, axis=0))
 
 
+def averaging(cells: Sequence[Cell]) -> tuple[np.ndarray, np.ndarray]:
+    """How the retention of criteria is made of that of their variants.
+
+    Returns: the distinct variants [V], and weights [K, V]: a criterion's replicates count alike, and together as one.
+    """
+    variants = np.unique([place for cell in cells for place in cell.at])
+    weights = np.zeros((len(cells), len(variants)))
+    for row, cell in zip(weights, cells, strict=True):
+        np.add.at(row, np.searchsorted(variants, cell.at), 1 / len(cell.at))
+    return variants, weights
+
+
 def results(
     model: str,
     variants: pl.DataFrame,
@@ -224,9 +236,9 @@ def retention(of: Results) -> pl.DataFrame:
 
 def _measured(of: Results, found: Retained, cells: Sequence[Cell]) -> dict[str, Any]:
     """The measured columns of the retention table."""
-    replicates = np.zeros((found.accuracy.shape[0], len(cells)))
-    for column, cell in enumerate(cells):
-        np.add.at(replicates[:, column], list(cell.at), 1 / len(cell.at))
+    variants, weights = averaging(cells)
+    replicates = np.zeros((len(found.accuracy), len(cells)))
+    replicates[variants] = weights.T
     low, high = of.limits(found.accuracies @ replicates)
     columns = {
         "n_questions": found.n_questions,

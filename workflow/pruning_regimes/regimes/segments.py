@@ -33,8 +33,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pruning_regimes.regimes.comparisons import averaging
-from pruning_regimes.regimes.retention import Results, Retained
+from pruning_regimes.regimes.retention import Results, Retained, averaging
 from pruning_regimes.tables import frame
 
 CONVERGENT, SENSITIVE, STRUCTURE = 0, 1, 2
