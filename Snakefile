@@ -39,3 +39,7 @@ rule all:
         "<results>/tables/recommendation.md",
         "<results>/tables/metrics.csv",
     localrule: True
+
+
+onstart:
+    check_results()

@@ -8,6 +8,7 @@ import random
 import shutil
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import torch
@@ -59,6 +60,20 @@ def test_an_image_of_any_mode_is_read_as_its_colours(mode: str) -> None:
     image.paste((0, 0, 0), (10, 10, 40, 60))  # black and white: the same in every mode
     (one,) = prompts.decode([encoded(image.convert(mode), "TIFF" if mode == "CMYK" else "PNG")])
     assert one.mode == "RGB" and one.tobytes() == image.tobytes()
+
+
+@pytest.mark.parametrize("form", ["PNG", "TIFF"])
+def test_an_image_of_16_bits_keeps_its_greys(form: str) -> None:
+    greys = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    (one,) = prompts.decode([encoded(Image.fromarray(greys.astype(np.uint16) * 257), form)])
+    assert one.mode == "RGB" and np.array_equal(np.asarray(one), np.stack([greys] * 3, axis=2))
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_an_image_without_a_known_range_is_a_data_error(dtype: type) -> None:
+    image = Image.fromarray(np.ones((4, 4), dtype=dtype))
+    with pytest.raises(DataError, match=r"An image has pixels of 32 bits \(mode [IF]\); store it with 8 or 16 bits"):
+        prompts.decode([encoded(image, "TIFF")])
 
 
 def test_a_damaged_image_is_a_data_error() -> None:

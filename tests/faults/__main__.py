@@ -6,10 +6,11 @@ import argparse
 import logging
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
-from faults import interrupted, storage
-from faults.study import ROOT, finished
+from faults import content, interrupted, storage
+from faults.study import ROOT, Outcome, finished
 
 DOCS = ROOT / "workflow" / "docs" / "faults.md"
 PAGE = """\
@@ -32,6 +33,21 @@ an undisturbed run.
 | fault | what is said | final results as undisturbed |
 |---|---|---|
 {others}
+
+## Questions
+
+Each is added to a finished study of {good} questions of the user's own. A job that fails for it goes on without it;
+otherwise it alone is answered, and the answers of all others stay.
+
+| question | what is said of it | others as undisturbed |
+|---|---|---|
+{questions}
+
+## Models
+
+| model | what is said | the study ends |
+|---|---|---|
+{models}
 """
 
 
@@ -56,15 +72,27 @@ def main() -> None:
         killed.append(
             f"| {stage} | {signal} | {len(same)} | {sum(one.hit for one in same)} | {intact} of {len(same)} |"
         )
-    others = []
-    for number, (name, fault) in enumerate(storage.FAULTS.items()):
-        said, differing = fault(undisturbed, folder / f"fault{number}")
-        logging.info("%s: %s; differing: %s", name, said, differing)
-        others.append(
-            f"| {name} | {said.replace(str(folder), '...')} | {'yes' if not differing else ', '.join(differing)} |"
-        )
+    others = {name: fault(undisturbed, folder / f"fault{i}") for i, (name, fault) in enumerate(storage.FAULTS.items())}
+    questions = content.questions(folder / "questions")
+    models = {name: fault(folder / f"model{i}") for i, (name, fault) in enumerate(content.MODELS.items())}
+    page = PAGE.format(
+        n=len(found),
+        killed="\n".join(killed),
+        others=_rows(others, folder),
+        good=content.N_GOOD,
+        questions=_rows(questions, folder),
+        models=_rows(models, folder),
+    )
     shutil.rmtree(folder)
-    DOCS.write_text(PAGE.format(n=len(found), killed="\n".join(killed), others="\n".join(others)))
+    DOCS.write_text(page)
+    print(page)
+
+
+def _rows(outcomes: Mapping[str, Outcome], folder: Path) -> str:
+    return "\n".join(
+        f"| {name} | {said.replace(str(folder), '...')} | {'yes' if not differing else ', '.join(differing)} |"
+        for name, (said, differing) in outcomes.items()
+    )
 
 
 if __name__ == "__main__":

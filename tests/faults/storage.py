@@ -10,9 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from faults.study import command, config, copied, differences, resumed, run, sentence
-
-Outcome = tuple[str, list[str]]  # what was said, and the results that differ after the study went on
+from faults.study import Outcome, command, config, copied, differences, resumed, run, sentence
 
 
 @contextmanager

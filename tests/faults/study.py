@@ -14,20 +14,21 @@ import polars as pl
 import yaml
 
 ROOT = Path(__file__).parents[2]
+Outcome = tuple[str, list[str]]  # what was said, and the results that differ after the study went on
 CONFIG: dict[str, Any] = {
     "seed": 1,
     "models": {
         "demo-llava": {"path": str(ROOT / "workflow/resources/demo-llava"), "dtype": "float32", "batch_size": 8}
     },
     "domains": {
-        "math": {"source": "demo", "benchmarks": ["counting"], "samples": 48},
-        "general": {"source": "demo", "benchmarks": ["reading"], "samples": 48},
+        "math": {"source": "demo", "benchmarks": ["counting"], "samples": 192},
+        "general": {"source": "demo", "benchmarks": ["reading"], "samples": 192},
     },
     "criteria": {"math_aware": {}, "non_math_aware": {}, "uniform": {}},
     "budgets": [1, 3],
     "benchmarks": {
-        "chart": {"source": "demo", "group": "math", "samples": 96},
-        "attributes": {"source": "demo", "group": "general", "samples": 96},
+        "chart": {"source": "demo", "group": "math", "samples": 384},
+        "attributes": {"source": "demo", "group": "general", "samples": 384},
     },
     "statistics": {"resamples": 200},
     "stability": {"resamples": 20},

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import polars as pl
 
 from pruning_regimes.errors import DataError
-from pruning_regimes.pictures import opened
+from pruning_regimes.pictures import opened, rgb
 
 # sample_id of the domain, and the first sample of the benchmark that it matches by its image, or by its question.
 MATCHES = {
@@ -130,7 +130,7 @@ def _describe(image: bytes) -> tuple[str, str | None]:
 
 def _pixel_digest(image: bytes) -> str | None:
     try:
-        decoded = opened(image).convert("RGB")
+        decoded = rgb(image)
     except Exception:  # as above
         return None
     return hashlib.blake2b(decoded.tobytes(), digest_size=16, person=repr(decoded.size).encode()[:16]).hexdigest()

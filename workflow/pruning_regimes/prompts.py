@@ -15,7 +15,7 @@ from transformers import BatchFeature, PreTrainedModel, ProcessorMixin
 
 from pruning_regimes.errors import DataError, ModelError
 from pruning_regimes.models import Loaded
-from pruning_regimes.pictures import opened
+from pruning_regimes.pictures import UNREADABLE, opened, rgb
 
 # Where an image stands within a question, counted from one.
 PLACE = re.compile(r"<image (\d{1,3})>")
@@ -104,14 +104,13 @@ def prompt_digest(text: str, images: Sequence[bytes]) -> str:
 def decode(images: Sequence[bytes]) -> list[Image.Image]:
     """The encoded images of one sample as RGB.
 
-    Raises: DataError if one is no image, or is damaged.
+    Raises: DataError if one is no image, is damaged, or has pixels of 32 bits.
     """
     decoded = []
     for encoded in images:
         try:
-            decoded.append(opened(encoded).convert("RGB"))
-        # Pillow raises SyntaxError for damaged PNG files.
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            decoded.append(rgb(encoded))
+        except UNREADABLE as error:
             raise DataError(f"An image of {len(encoded)} bytes cannot be decoded.") from error
     return decoded
 
@@ -128,7 +127,7 @@ def lengths(loaded: Loaded, prompts: Sequence[str], images: Sequence[Sequence[by
 def _squares(image: bytes) -> int:
     try:
         width, height = opened(image).size
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except UNREADABLE:
         return sys.maxsize
     return width * height // SQUARE**2
 

@@ -1,6 +1,7 @@
 """Check the config, and look up what several stages need from it. No rules here."""
 
 import hashlib
+import os
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -168,6 +169,11 @@ def answered_calibrations(wildcards):
     return collect("<results>/calibration/{domain}.parquet", domain=answered_domains(wildcards.criterion))
 
 
+def shown(path):
+    """A path as a command names it: without the folders above the working directory."""
+    return os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else path
+
+
 def kept(path):
     """An output that stays while its job runs, which adds what is missing.
 
@@ -190,3 +196,10 @@ def package(*modules):
         for file in [single] if single.is_file() else sorted((folder / module).rglob("*.py")):
             digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
+
+
+def check_results():
+    """Refuse to begin where nothing can be written, before any job fails for it."""
+    results = Path("results")
+    if results.is_dir() and not os.access(results, os.W_OK):
+        raise WorkflowError(f"Results cannot be written: '{results.absolute()}' is read-only; make it writable.")

@@ -10,7 +10,7 @@ TABLES = [*STATISTICS[:-1], "overlap", "stability", "ranks", "agreement"]
 EXPORT = " ".join(
     [
         "snakemake --cores 8",
-        *(f"--configfile {file}" for file in workflow.overwrite_configfiles),
+        *(f"--configfile {shown(file)}" for file in workflow.overwrite_configfiles),
         "results/checkpoints/",
     ]
 )
