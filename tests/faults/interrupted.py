@@ -15,13 +15,14 @@ import psutil
 
 from faults.study import command, config, copied, differences, resumed
 
+LATER = ("predictions", "scores", "regimes", "tables", "figures")
 # Stage -> its script, and what of the finished study is missing so that it runs.
 STAGES = {
     "similarity": (
         "similarity",
-        ("similarity/demo-llava/*", "ranking", "stability", "variants", "predictions", "scores"),
+        ("similarity/demo-llava/*", "ranking", "stability", "variants", *LATER),
     ),
-    "evaluation": ("predictions", ("predictions", "scores", "regimes", "tables", "figures")),
+    "evaluation": ("predictions", LATER),
     "figure": ("figure_regimes", ("figures/regimes.*",)),
 }
 SIGNALS = (signal.SIGKILL, signal.SIGTERM)
