@@ -15,6 +15,7 @@ DEPTHS = {"shallow": 6, "deep": 8}
 CRITERIA = ["math_aware", "random", "home_made"]
 BUDGETS = {"1": 1, "0.5": None}
 STYLE = {"width": 6.0, "height": 4.0, "token_group": "all"}
+SHADED = {**STYLE, "palette": "Blues"}  # of figures that shade cells
 
 
 def removed_count(budget: str, depth: int) -> int:

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 from figure_tables import (
     DEPTHS,
+    SHADED,
     STYLE,
     effects,
     legend_labels,
@@ -44,13 +45,18 @@ ALL = {
     domain_effect: lambda: (effects(),),
     stability: lambda: (stabilities(),),
 }
+STYLES = {layers: SHADED, overlap: SHADED}
 each_figure = pytest.mark.parametrize(("module", "drawn"), ALL.items(), ids=[module.__name__[24:] for module in ALL])
 
 
 @each_figure
 def test_png_and_pdf_have_the_same_bytes_when_drawn_twice(module: ModuleType, drawn: Drawn, tmp_path: Path) -> None:
     for folder in ("a", "b"):
-        module.draw(*drawn(), STYLE, [tmp_path / folder / "figure.png", str(tmp_path / folder / "figure.pdf")])
+        module.draw(
+            *drawn(),
+            STYLES.get(module, STYLE),
+            [tmp_path / folder / "figure.png", str(tmp_path / folder / "figure.pdf")],
+        )
     for name, start in (("figure.png", b"\x89PNG"), ("figure.pdf", b"%PDF")):
         first, second = ((tmp_path / folder / name).read_bytes() for folder in ("a", "b"))
         assert first.startswith(start) and len(first) > 8_000
@@ -62,7 +68,9 @@ def test_png_and_pdf_have_the_same_bytes_when_drawn_twice(module: ModuleType, dr
 @each_figure
 def test_size_follows_the_style(module: ModuleType, drawn: Drawn, tmp_path: Path) -> None:
     for size in ((6.0, 4.0), (7.5, 5.0)):
-        module.draw(*drawn(), {**STYLE, "width": size[0], "height": size[1]}, [tmp_path / "figure.png"])
+        module.draw(
+            *drawn(), {**STYLES.get(module, STYLE), "width": size[0], "height": size[1]}, [tmp_path / "figure.png"]
+        )
         with Image.open(tmp_path / "figure.png") as image:
             assert image.size == (round(size[0] * style.DPI), round(size[1] * style.DPI))
 
@@ -70,27 +78,27 @@ def test_size_follows_the_style(module: ModuleType, drawn: Drawn, tmp_path: Path
 @each_figure
 def test_drawing_leaves_matplotlib_as_it_was(module: ModuleType, drawn: Drawn, tmp_path: Path) -> None:
     before = dict(matplotlib.rcParams)
-    module.draw(*drawn(), STYLE, [tmp_path / "figure.png"])
+    module.draw(*drawn(), STYLES.get(module, STYLE), [tmp_path / "figure.png"])
     assert dict(matplotlib.rcParams) == before
     assert pyplot.get_fignums() == []
 
 
 @each_figure
 def test_a_users_settings_do_not_change_the_figure(module: ModuleType, drawn: Drawn, tmp_path: Path) -> None:
-    module.draw(*drawn(), STYLE, [tmp_path / "plain.png"])
+    module.draw(*drawn(), STYLES.get(module, STYLE), [tmp_path / "plain.png"])
     with matplotlib.rc_context({"font.size": 20, "lines.linewidth": 9, "savefig.dpi": 50, "axes.facecolor": "red"}):
-        module.draw(*drawn(), STYLE, [tmp_path / "user.png"])
+        module.draw(*drawn(), STYLES.get(module, STYLE), [tmp_path / "user.png"])
     assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "user.png").read_bytes()
 
 
 @each_figure
 def test_nothing_is_cut_and_nothing_overlaps(module: ModuleType, drawn: Drawn, tmp_path: Path) -> None:
-    figure = module.figure(*drawn(), {**STYLE, "width": 8.0, "height": 6.0})
+    figure = module.figure(*drawn(), {**STYLES.get(module, STYLE), "width": 8.0, "height": 6.0})
     style.save(figure, [tmp_path / "figure.png"])
     parts = [*figure.axes, *figure.legends, *figure.texts]
     renderer = FigureCanvasAgg(figure).get_renderer()
     boxes = [part.get_tightbbox(renderer) for part in parts]
-    assert all(box.x0 >= 0 and box.y0 >= 0 and box.x1 <= 1600 and box.y1 <= 1200 for box in boxes)
+    assert all(box.x0 >= 0 and box.y0 >= 0 and box.x1 <= 8 * style.DPI and box.y1 <= 6 * style.DPI for box in boxes)
     labels = [label.get_window_extent(renderer) for ax in figure.axes for label in shown_ticks(ax)]
     for group in (boxes, labels):
         for index, box in enumerate(group):
@@ -107,7 +115,7 @@ def test_a_failed_save_leaves_the_old_figure(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(Figure, "savefig", fail)
     with pytest.raises(OSError, match="disk full"):
-        overlap.draw(overlaps(), STYLE, [path])
+        overlap.draw(overlaps(), SHADED, [path])
     assert [file.read_text() for file in tmp_path.iterdir()] == ["old"]
 
 
@@ -137,7 +145,7 @@ def test_similarity_names_the_model_without_the_token_group() -> None:
 
 
 def test_layers_has_a_panel_per_model_and_criterion() -> None:
-    figure = layers.figure(variants(), STYLE)
+    figure = layers.figure(variants(), SHADED)
     assert [ax.get_title() for ax in panels(figure)[:3]] == ["math-aware", "random", "home-made"]
     assert len(panels(figure)) == 6
     assert [ax.get_ylabel() for ax in panels(figure)[::3]] == ["shallow\nlayers removed", "deep\nlayers removed"]
@@ -147,7 +155,7 @@ def test_layers_has_a_panel_per_model_and_criterion() -> None:
 
 
 def test_layers_fills_the_removed_layers_and_shades_by_replicates() -> None:
-    figure = layers.figure(variants(), STYLE)
+    figure = layers.figure(variants(), SHADED)
     math_aware, random = (ax.collections[0].get_array().tolist() for ax in panels(figure)[3:5])
     assert math_aware == [[1, 0, 0, 0, 0, 0, 0, 0], [1, 1, 1, 1, 0, 0, 0, 0]]
     assert random == [[0.5, 0.5, 0, 0, 0, 0, 0, 0], [0.5, 1, 1, 1, 0.5, 0, 0, 0]]
@@ -156,7 +164,7 @@ def test_layers_fills_the_removed_layers_and_shades_by_replicates() -> None:
 
 
 def test_overlap_has_an_annotated_matrix_per_model_and_budget() -> None:
-    figure = overlap.figure(overlaps(), STYLE)
+    figure = overlap.figure(overlaps(), SHADED)
     assert [ax.get_title() for ax in panels(figure)] == [
         "1 removed\n(by chance 0.12)",
         "3 removed\n(by chance 0.33)",
@@ -175,11 +183,11 @@ def test_overlap_has_an_annotated_matrix_per_model_and_budget() -> None:
 
 
 def test_looks_are_fixed_for_known_names_and_in_order_for_others() -> None:
-    some = style.looks(["mine", "random", "yours"], style.CRITERIA)
-    assert some["random"] == style.looks(["random"], style.CRITERIA)["random"]
+    some = style.looks(["mine", "random", "yours"], style.CRITERIA, {})
+    assert some["random"] == style.looks(["random"], style.CRITERIA, {})["random"]
     assert (some["mine"].colour, some["yours"].colour) == (style.FALLBACK[0][0], style.FALLBACK[1][0])
     assert list(some) == ["mine", "random", "yours"]
-    many = style.looks([f"new_{index}" for index in range(20)], style.CRITERIA)
+    many = style.looks([f"new_{index}" for index in range(20)], style.CRITERIA, {})
     assert many["new_19"].label == "new-19"
 
 

@@ -17,6 +17,7 @@ from jsonschema.exceptions import ValidationError
 from pruning_regimes import hub
 from pruning_regimes.budgets import budget_name, check_depth, protected_layers
 from pruning_regimes.config_criteria import complete_criteria
+from pruning_regimes.config_figures import check_figures
 from pruning_regimes.config_sources import check_sources
 from pruning_regimes.errors import ConfigError, brief, nearest
 from pruning_regimes.layer_config import receivers
@@ -52,6 +53,7 @@ def complete(config: dict[str, Any]) -> None:
     for key, entry in config["models"].items():
         _check_model(f"models.{key}", entry)
     _check_budgets(config)
+    check_figures(config)
 
 
 @cache

@@ -19,7 +19,9 @@ from pruning_regimes.figures.style import (
     LAYERS,
     MARGIN,
     Look,
+    chosen,
     dodge,
+    fit,
     human,
     in_order,
     legend,
@@ -34,6 +36,7 @@ from pruning_regimes.figures.style import (
     ticks,
 )
 
+PANEL = 1.9  # height in inches
 EMPTY = (
     "There is no domain effect to show: the study has no two criteria that look at one domain each, or retention is "
     "undefined on the benchmarks of these domains."
@@ -42,7 +45,7 @@ ABSENT = "retention is undefined"
 PAIR = ("criterion_a", "criterion_b", "group_a", "group_b")
 SUM = Look(INK, "D", "sum of both (difference in differences)")
 GAP = 0.25  # of the farthest budget, between it and the mean over budgets
-SIZE, SUM_SIZE = 4.5, 6.0  # of markers, in points
+SIZE, SUM_SIZE = 3.8, 5.0  # of markers, in points
 
 
 def draw(domain_effect: pl.DataFrame, style: Mapping[str, Any], outputs: Sequence[str | Path]) -> None:
@@ -56,15 +59,16 @@ def figure(domain_effect: pl.DataFrame, style: Mapping[str, Any]) -> Figure:
 
     Args:
         domain_effect: the table of domain effects.
-        style: width, height.
+        style: as in the config.
     """
+    domain_effect = chosen(domain_effect, style, "criterion_a", "criterion_b")
     if domain_effect.is_empty():
         return sentence(style, EMPTY)
     rows = domain_effect.with_columns(percent=percent("n_removed"))
     models, pairs = in_order(rows["model"]), list(rows.select(PAIR).unique(maintain_order=True).iter_rows())
-    groups = looks(dict.fromkeys(group for pair in pairs for group in pair[2:]), DOMAINS)
+    groups = looks(dict.fromkeys(group for pair in pairs for group in pair[2:]), DOMAINS, style)
     farthest = rows["percent"].max()
-    fig, axes = panels(style, len(models), len(pairs), sharey=True)
+    fig, axes = panels(style, len(models), len(pairs), PANEL, sharey=True)
     for model, line in zip(models, axes, strict=True):
         for pair, ax in zip(pairs, line, strict=True):
             part = rows.filter(
@@ -76,8 +80,9 @@ def figure(domain_effect: pl.DataFrame, style: Mapping[str, Any]) -> Figure:
     for top, bottom, (a, b, group_a, group_b) in zip(axes[0], axes[-1], pairs, strict=True):
         top.set_title(f"{human(a)} ({human(group_a)})\nagainst {human(b)} ({human(group_b)})")
         bottom.set_xlabel(LAYERS)
-    fig.supylabel("retention kept more by the domain's own criterion", fontsize=10)
+    fig.supylabel("retention kept more by the domain's own criterion")
     legend(fig, _keys(groups, rows))
+    fit(fig, axes, style, PANEL)
     return fig
 
 

@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pruning_regimes.contracts import DENSE
-from pruning_regimes.figures.style import human, in_order, panels, save, theme
+from pruning_regimes.figures.style import chosen, fit, human, in_order, panels, save, theme
 
-LETTER_INCHES = 0.085  # of a title
+PANEL = 0.9  # height in inches
+LETTER_INCHES = 0.07  # of a title
 
 
 def draw(variants: pl.DataFrame, style: Mapping[str, Any], outputs: Sequence[str | Path]) -> None:
@@ -28,11 +29,11 @@ def figure(variants: pl.DataFrame, style: Mapping[str, Any]) -> Figure:
 
     Args:
         variants: the variants tables of all models, with a column `model`.
-        style: width, height.
+        style: as in the config.
     """
-    pruned = variants.filter(pl.col("criterion") != DENSE)
+    pruned = chosen(variants, style, "criterion").filter(pl.col("criterion") != DENSE)
     models, criteria = in_order(pruned["model"]), in_order(pruned["criterion"])
-    fig, axes = panels(style, len(models), len(criteria), sharex="row", sharey="row")
+    fig, axes = panels(style, len(models), len(criteria), PANEL, sharex="row", sharey="row")
     for model, row in zip(models, axes, strict=True):
         of_model = pruned.filter(pl.col("model") == model)
         n_layers = len(of_model["kept"][0]) + len(of_model["removed"][0])
@@ -43,7 +44,7 @@ def figure(variants: pl.DataFrame, style: Mapping[str, Any]) -> Figure:
                 np.arange(n_layers + 1) - 0.5,
                 np.arange(len(counts) + 1) - 0.5,
                 shares(of_model.filter(pl.col("criterion") == criterion), counts, n_layers),
-                cmap="Blues",
+                cmap=style["palette"],
                 vmin=0,
                 vmax=1,
                 edgecolors="#D0D0D0",
@@ -54,12 +55,13 @@ def figure(variants: pl.DataFrame, style: Mapping[str, Any]) -> Figure:
         row[0].set_yticks(range(len(counts)), counts)
         row[0].set(xlim=(-0.5, n_layers - 0.5), ylim=(len(counts) - 0.5, -0.5), ylabel=f"{model}\nlayers removed")
     names = [human(criterion) for criterion in criteria]
-    if max(map(len, names)) * LETTER_INCHES > 0.85 * style["width"] / len(names):
+    if max(map(len, names)) * LETTER_INCHES > 0.85 * fig.get_figwidth() / len(names):
         names = [name.replace("-", "-\n") for name in names]
     for ax, name in zip(axes[0], names, strict=True):
         ax.set_title(name)
-    fig.supxlabel("decoder layer", fontsize=10)
+    fig.supxlabel("decoder layer")
     fig.colorbar(mesh, ax=axes, label="share of replicates removing the layer", aspect=40, pad=0.01)
+    fit(fig, axes, style, PANEL)
     return fig
 
 

@@ -22,7 +22,9 @@ from pruning_regimes.figures.style import (
     LAYERS,
     MARGIN,
     Look,
+    chosen,
     dodge,
+    fit,
     in_order,
     key,
     legend,
@@ -36,6 +38,7 @@ from pruning_regimes.figures.style import (
     ticks,
 )
 
+PANEL = 2.0  # height in inches
 REFERENCES = {"dense": 1.0, "chance": 0.0}  # by the definition of retention
 UNDEFINED = "retention is undefined:\nthe dense model is not clearly\nabove chance on every\nbenchmark of this group"
 MANY = 6  # from more criteria on, markers and bars are smaller
@@ -45,7 +48,7 @@ HATCH, HATCHES = "#E8E8E8", {"undecided": "//"}
 DIFFER = {"color": INK, "marker": (6, 2, 0), "markersize": 6, "linestyle": "none", "zorder": 4}  # an asterisk
 CUT = {"color": INK, "linewidth": 0.9, "linestyle": (0, (2, 2))}
 INTERVAL = {"color": INK, "linewidth": 1.2, "marker": "|", "markersize": 4}
-NAME_POINTS = 7  # size of a regime's name
+NAME_POINTS = 6.5  # size of a regime's name
 NAME_SHARE = 0.27  # of a panel's height, at most, goes to the regimes' names
 ROW_POINTS = 8.0  # height of a row of cut intervals
 LIFT_POINTS = 3.0  # of the lowest, above the asterisks on the axis
@@ -74,17 +77,18 @@ def figure(
         retention: the retention table; only its group rows are drawn.
         segments: the segments table; a group without rows has no shading.
         sensitivity: the sensitivity table.
-        style: width, height.
+        style: as in the config.
     """
     rows = retention.filter(pl.col("benchmark").is_null()).with_columns(percent=percent("n_removed"))
     cuts = segments.sort("segment").with_columns(percent("start"), percent("start_low"), percent("start_high"))
     differing = sensitivity.filter("sensitive").with_columns(percent=percent("n_removed"))
     models, groups = in_order(rows["model"]), in_order(rows["group"])
-    criteria = looks((name for name in in_order(rows["criterion"]) if name != DENSE), CRITERIA)
+    criteria = looks((name for name in in_order(rows["criterion"]) if name != DENSE), CRITERIA, style)
+    rows = chosen(rows, style, "criterion")
     # One scale for all panels; the ticks differ, as models differ in depth.
     farthest = rows["percent"].max()
     margin = MARGIN * farthest
-    fig, axes = panels(style, len(models), len(groups), sharey=True)
+    fig, axes = panels(style, len(models), len(groups), PANEL, sharey=True)
     grid = dict(zip(product(models, groups), axes.flat, strict=True))
     for (model, group), ax in grid.items():
         part = rows.filter(pl.col("model") == model, pl.col("group") == group).sort("n_removed")
@@ -101,6 +105,7 @@ def figure(
         top.set_title(f"{group} benchmarks")
         bottom.set_xlabel(LAYERS)
     legend(fig, _keys(criteria, cuts, differing))
+    fit(fig, axes, style, PANEL)
     _regimes(fig, grid, cuts, differing)
     return fig
 
@@ -220,4 +225,4 @@ def _keys(criteria: Mapping[str, Look], segments: pl.DataFrame, differing: pl.Da
 
 def _size(criteria: Mapping[str, Look]) -> float:
     """Of the criteria's markers, in points."""
-    return 5.5 if len(criteria) <= MANY else 4.5
+    return 4.5 if len(criteria) <= MANY else 3.6

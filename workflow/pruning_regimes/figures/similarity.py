@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pruning_regimes.errors import DataError
-from pruning_regimes.figures.style import DOMAINS, in_order, legend, looks, panels, save, theme
+from pruning_regimes.figures.style import DOMAINS, fit, in_order, legend, looks, panels, save, theme
 
+PANEL = 1.9  # height in inches
 SMALLEST = 1e-6  # cosines closer to 1 than this are drawn here
 TICKS = (-0.5, 0.0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999)
 
@@ -33,13 +34,13 @@ def figure(profile: pl.DataFrame, style: Mapping[str, Any]) -> Figure:
 
     Args:
         profile: the profile table of all models.
-        style: width, height, token_group.
+        style: as in the config.
 
     Raises: DataError if a model has no similarity for the style's token group.
     """
     models = in_order(profile["model"])
-    domains = looks(in_order(profile["domain"]), DOMAINS)
-    fig, axes = panels(style, 1, len(models), sharey=True)
+    domains = looks(in_order(profile["domain"]), DOMAINS, style)
+    fig, axes = panels(style, 1, len(models), PANEL, sharey=True)
     for ax, model in zip(axes[0], models, strict=True):
         rows = profile.filter(pl.col("model") == model, pl.col("token_group") == style["token_group"])
         if rows.is_empty():
@@ -64,6 +65,7 @@ def figure(profile: pl.DataFrame, style: Mapping[str, Any]) -> Figure:
     stretch(axes[0, 0])
     axes[0, 0].set_ylabel("cosine of input and output")
     legend(fig, handles)
+    fit(fig, axes, style, PANEL)
     return fig
 
 

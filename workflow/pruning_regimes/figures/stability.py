@@ -15,6 +15,8 @@ from pruning_regimes.figures.style import (
     CRITERIA,
     INK,
     Look,
+    chosen,
+    fit,
     in_order,
     key,
     legend,
@@ -27,9 +29,10 @@ from pruning_regimes.figures.style import (
     ticks,
 )
 
+PANEL = 1.5  # height in inches
 EMPTY = "There is no stability to show: no criterion of this study depends on calibration samples."
 CHANCE = {"color": INK, "linewidth": 1, "linestyle": (0, (4, 3)), "zorder": 1}
-SIZE = 4.5  # of markers, in points
+SIZE = 3.6  # of markers, in points
 
 
 def draw(stability: pl.DataFrame, style: Mapping[str, Any], outputs: Sequence[str | Path]) -> None:
@@ -43,20 +46,21 @@ def figure(stability: pl.DataFrame, style: Mapping[str, Any]) -> Figure:
 
     Args:
         stability: the stability tables of all models.
-        style: width, height.
+        style: as in the config.
     """
+    criteria = looks(in_order(stability["criterion"]), CRITERIA, style)
+    stability = chosen(stability, style, "criterion")
     if stability.is_empty():
         return sentence(style, EMPTY)
     models, budgets = in_order(stability["model"]), in_order(stability["budget"])
-    criteria = looks(in_order(stability["criterion"]), CRITERIA)
     sizes = stability["n_samples"].unique().sort().to_list()
-    fig, axes = panels(style, len(models), len(budgets), sharey=True)
+    fig, axes = panels(style, len(models), len(budgets), PANEL, sharey=True)
     for model, line in zip(models, axes, strict=True):
         for budget, ax in zip(budgets, line, strict=True):
             part = stability.filter(pl.col("model") == model, pl.col("budget") == budget).sort("n_samples")
             ax.set_xscale("log", base=2)
             ax.set_xlim(sizes[0] / 2**0.4, sizes[-1] * 2**0.4)
-            ticks(ax, {size: str(size) for size in sizes}, len(budgets), inches=0.09 * len(str(sizes[-1])))
+            ticks(ax, {size: str(size) for size in sizes}, len(budgets), inches=0.07 * len(str(sizes[-1])))
             ax.axhline(part["expected_jaccard"][0], **CHANCE)
             _curves(ax, part, criteria)
             ax.set_title(f"{part['n_removed'][0]} removed")
@@ -64,8 +68,9 @@ def figure(stability: pl.DataFrame, style: Mapping[str, Any]) -> Figure:
     axes[0, 0].set_ylim(-0.03, 1.03)  # of all panels, as they share their axis
     for ax in axes[-1]:
         ax.set_xlabel("samples\nper domain")
-    fig.supylabel("Jaccard overlap with the layers that all samples choose", fontsize=10)
+    fig.supylabel("Jaccard overlap with the layers that all samples choose")
     legend(fig, [*(key(look, SIZE) for look in criteria.values()), Line2D([], [], **CHANCE, label="random layers")])
+    fit(fig, axes, style, PANEL)
     return fig
 
 

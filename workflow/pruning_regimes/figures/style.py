@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from textwrap import fill
@@ -24,12 +24,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from pruning_regimes.config_figures import WIDTHS
+from pruning_regimes.contracts import DENSE
 from pruning_regimes.tables import replacing
 
-DPI = 200
+DPI = 300
 INK = "#333333"
 MARGIN = 0.06  # of a horizontal axis of budgets, beside the first and the last of them
-TICK_INCHES = 0.4  # room for a tick label such as (12%)
+TICK_INCHES = 0.32  # room for a tick label such as (12%)
 LAYERS = "decoder layers removed\n(share of all)"
 Marker = str | tuple[int, int, float]
 STAR = (4, 1, 0)  # of four points
@@ -73,17 +75,34 @@ class Look:
     label: str
 
 
-def looks(names: Iterable[str], known: Mapping[str, tuple[str, Marker]]) -> dict[str, Look]:
-    """The look of each name: its fixed one if it is known, else the next of the fallback palette, in order.
+def looks(names: Iterable[str], known: Mapping[str, tuple[str, Marker]], style: Mapping[str, Any]) -> dict[str, Look]:
+    """The look of each name that the style shows: its fixed one if it is known, else the next of the fallback palette.
 
     Args:
-        names: in order of first appearance in the table.
+        names: all of the study, in order of first appearance in the table, so that one that is left out of this figure
+            changes no other's look.
         known: `CRITERIA` or `DOMAINS`.
+        style: palette, if any: the name of a palette of seaborn, or name -> colour; criteria, if any: those shown.
     """
-    names = list(names)
+    names, palette = list(names), style.get("palette", {})
     unknown = [name for name in names if name not in known]
     spare = {name: FALLBACK[index % len(FALLBACK)] for index, name in enumerate(unknown)}
-    return {name: Look(*(known.get(name) or spare[name]), human(name)) for name in names}
+    found = {name: Look(*(known.get(name) or spare[name]), human(name)) for name in names}
+    if isinstance(palette, str):
+        palette = dict(zip(names, seaborn.color_palette(palette, len(names)).as_hex(), strict=True))
+    shown = style.get("criteria", names) if known is CRITERIA else names
+    return {name: replace(look, colour=palette.get(name, look.colour)) for name, look in found.items() if name in shown}
+
+
+def chosen(table: pl.DataFrame, style: Mapping[str, Any], *columns: str) -> pl.DataFrame:
+    """The rows of a table whose criteria the style shows, and those of the dense model.
+
+    Args:
+        columns: those that name a criterion.
+    """
+    if "criteria" not in style:
+        return table
+    return table.filter(pl.col(column).is_in([DENSE, *style["criteria"]]) for column in columns)
 
 
 def marked(look: Look, size: float) -> dict[str, Any]:
@@ -121,12 +140,19 @@ def theme() -> Iterator[None]:
         matplotlib.rcParams.update(seaborn.axes_style("whitegrid"))
         matplotlib.rcParams.update(
             {
-                "font.size": 10,
-                "axes.titlesize": 10.5,
-                "axes.labelsize": 10,
-                "xtick.labelsize": 9,
-                "ytick.labelsize": 9,
-                "legend.fontsize": 9,
+                # As printed: the figures are as wide as a page or a column.
+                "font.size": 8,
+                "axes.titlesize": 8.5,
+                "axes.labelsize": 8,
+                "figure.titlesize": 9.5,
+                "figure.labelsize": 8,
+                "xtick.labelsize": 7,
+                "ytick.labelsize": 7,
+                "xtick.major.pad": 2,
+                "ytick.major.pad": 2,
+                "legend.fontsize": 7.5,
+                "axes.linewidth": 0.8,
+                "grid.linewidth": 0.6,
                 "legend.handlelength": 1.7,
                 "legend.columnspacing": 1.4,
                 "grid.color": "#E4E4E4",
@@ -142,16 +168,42 @@ def theme() -> Iterator[None]:
         yield
 
 
-def panels(style: Mapping[str, Any], rows: int, columns: int, **layout: Any) -> tuple[Figure, np.ndarray]:
-    """A figure of the style's size with a grid of panels.
+def panels(
+    style: Mapping[str, Any], rows: int, columns: int, inches: float, **layout: Any
+) -> tuple[Figure, np.ndarray]:
+    """A figure of the style's width with a grid of panels, and its title if it has one.
 
     Args:
+        inches: height of a panel, if the style states no height; see `fit`.
         layout: as of `Figure.subplots`, such as sharey.
 
     Returns: the figure, and its axes as an array of [rows, columns].
     """
-    figure = Figure(figsize=(style["width"], style["height"]), dpi=DPI, layout="constrained")
+    figure = _empty(style, rows * inches + 1)
     return figure, figure.subplots(rows, columns, squeeze=False, **layout)
+
+
+def _empty(style: Mapping[str, Any], height: float) -> Figure:
+    width = WIDTHS.get(style["width"], style["width"])
+    figure = Figure(figsize=(width, style.get("height", height)), dpi=DPI, layout="constrained")
+    if style.get("title"):
+        figure.suptitle(fill(style["title"], max(20, int(13 * width))))
+    return figure
+
+
+def fit(figure: Figure, axes: np.ndarray, style: Mapping[str, Any], inches: float) -> None:
+    """Give the panels their height, whatever stands around them, unless the style states the figure's height.
+
+    Args:
+        axes: the panels, [rows, columns].
+        inches: height of a panel.
+    """
+    if "height" in style:
+        return
+    for _ in range(3):
+        figure.draw_without_rendering()
+        lowest = min(ax.get_position().height for ax in axes.flat) * figure.get_figheight()
+        figure.set_figheight(figure.get_figheight() + len(axes) * (inches - lowest))
 
 
 def legend(figure: Figure, handles: Sequence[Artist]) -> None:
@@ -167,8 +219,8 @@ def legend(figure: Figure, handles: Sequence[Artist]) -> None:
 
 def sentence(style: Mapping[str, Any], text: str) -> Figure:
     """A figure of the style's size that has nothing to show, and says why."""
-    figure = Figure(figsize=(style["width"], style["height"]), dpi=DPI, layout="constrained")
-    figure.text(0.5, 0.5, fill(text, max(20, int(8 * style["width"]))), ha="center", va="center", fontsize=11)
+    figure = _empty(style, 2)
+    figure.text(0.5, 0.5, fill(text, max(20, int(11 * figure.get_figwidth()))), ha="center", va="center")
     return figure
 
 
