@@ -170,6 +170,30 @@ def test_a_finished_study_has_nothing_left_to_do(study: Path) -> None:
     assert planned(study, CONFIG) == {}
 
 
+MODULE = """
+import yaml
+
+module regimes:
+    snakefile: {snakefile!r}
+    config: yaml.safe_load(open("study.yaml"))
+
+use rule * from regimes as study_*
+
+rule mine:
+    default_target: True
+    input: rules.study_all.input
+"""
+
+
+def test_the_workflow_is_the_same_as_a_module_and_where_the_catalog_looks(study: Path) -> None:
+    (study / "module.smk").write_text(MODULE.format(snakefile=str(ROOT / "Snakefile")))
+    for snakefile in (str(ROOT / "workflow" / "Snakefile"), str(study / "module.smk")):
+        done = snakemake(study, CONFIG, "--dry-run", "--snakefile", snakefile)
+        assert "Nothing to be done" in done.stdout + done.stderr, snakefile
+        fresh = snakemake(study, CONFIG, "--dry-run", "--forceall", "--quiet", "reason", "--snakefile", snakefile)
+        assert re.search(r"^(study_)?predictions +4$", fresh.stdout + fresh.stderr, re.M), snakefile
+
+
 def test_a_figure_style_redraws_that_figure_only(study: Path) -> None:
     config = copy.deepcopy(CONFIG)
     config["figures"] = {"regimes": {"width": 5.0}}

@@ -7,6 +7,7 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
+import pruning_regimes
 from pruning_regimes import estimates
 from pruning_regimes.benchmarks import registry
 from pruning_regimes.budgets import budget_name
@@ -27,6 +28,7 @@ if workflow.is_main_process:
     for line in estimates.lines(config):
         logger.info(line)
 
+PACKAGE = Path(pruning_regimes.__file__).parent
 MODELS = list(config["models"])
 DOMAINS = list(config["domains"])
 CRITERIA = list(config["criteria"])
@@ -75,6 +77,14 @@ def model_memory(wildcards, attempt):
 def model_minutes(wildcards, attempt):
     """Time limit of such a job; one that is tried again goes on where it was."""
     return attempt * 240
+
+
+def undisturbed(wildcards):
+    """Cores of a job that measures time: all of this machine, so that no other runs beside it, if it computes on them.
+
+    One on a GPU of its own, and on a cluster, which gives each job cores of its own.
+    """
+    return 1 if config["models"][wildcards.model]["gpus"] or workflow.non_local_exec else workflow.cores
 
 
 # Modules that decide what a model is given and computes.
@@ -190,10 +200,10 @@ def package(*modules):
     Args:
         modules: names of modules, or of packages, all modules of which count.
     """
-    folder, digest = Path(workflow.basedir, "workflow", "pruning_regimes"), hashlib.sha256()
+    digest = hashlib.sha256()
     for module in modules:
-        single = folder / f"{module}.py"
-        for file in [single] if single.is_file() else sorted((folder / module).rglob("*.py")):
+        single = PACKAGE / f"{module}.py"
+        for file in [single] if single.is_file() else sorted((PACKAGE / module).rglob("*.py")):
             digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
 
