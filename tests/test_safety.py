@@ -256,6 +256,15 @@ def test_weights_elsewhere_or_pickled_are_refused_by_all_that_load_and_write(nam
     assert not list(target.glob("*.safetensors"))
 
 
+def test_of_a_single_file_and_an_index_the_one_is_read_that_transformers_loads(tmp_path: Path) -> None:
+    directory = shutil.copytree(DEMO, tmp_path / "model", ignore=shutil.ignore_patterns("SHA256SUMS"))
+    places = hub.weight_places(str(directory), "main")
+    (directory / hub.INDEX).write_text(json.dumps({"weight_map": {"other": "other.safetensors"}}))
+    assert hub.weight_places(str(directory), "main") == places
+    names, _ = zip(*models.load(entry(directory)).model.named_parameters(), strict=True)
+    assert len(names) == len(places)
+
+
 def test_a_config_that_names_weights_is_refused(tmp_path: Path) -> None:
     directory = shutil.copytree(DEMO, tmp_path / "model", ignore=shutil.ignore_patterns("SHA256SUMS"))
     config = json.loads((directory / "config.json").read_text())

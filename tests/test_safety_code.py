@@ -94,6 +94,12 @@ def test_pickles_beside_a_models_weights_are_never_loaded(model: Path, tmp_path:
     assert not canary.exists() and not {path.name for path in (tmp_path / "copy").iterdir()} & {*PICKLES}
 
 
+def test_an_adapter_that_names_another_model_is_refused(model: Path, tmp_path: Path) -> None:
+    (model / "adapter_config.json").write_text('{"base_model_name_or_path": "somebody/else"}')
+    with pytest.raises(ModelError, match=r"has an adapter \(adapter_config\.json\); merge it into its base model"):
+        study(model, tmp_path / "copy")
+
+
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.safetensors"])
 def test_a_pickle_in_the_place_of_weights_is_refused(model: Path, tmp_path: Path, canary: Path, name: str) -> None:
     (model / "model.safetensors").unlink()

@@ -54,7 +54,8 @@ def weight_places(path: str, revision: str) -> dict[str, str]:
     Raises: ModelError if the checkpoint has no safetensors or cannot be read.
     """
     index = directory(path, revision) / INDEX
-    if index.is_file():
+    # Where both are there, transformers loads the single file.
+    if index.is_file() and not index.with_name(WEIGHTS).is_file():
         try:
             places: dict[str, str] = dict(json.loads(index.read_text())["weight_map"])
             if not all(isinstance(file, str) for file in places.values()):

@@ -40,6 +40,7 @@ LOADING_ERRORS = (
     SafetensorError, StrictDataclassError,
 )  # fmt: skip
 GIB = 2**30
+ADAPTER = "adapter_config.json"
 # Where a model names Python code of its own.
 NAMING_CODE = ("config", "tokenizer_config", "processor_config", "preprocessor_config", "video_preprocessor_config")
 
@@ -66,6 +67,9 @@ class Source:
         if hub.local(self.path) is None:
             self.revision = self.directory.name  # the commit that a branch or tag stands for now
         self.check_files(weights=False)
+        # Where peft is installed, transformers would load the base model that it names, from anywhere.
+        if (self.directory / ADAPTER).is_file():
+            raise ModelError(f"Model '{self.path}' has an adapter ({ADAPTER}); merge it into its base model first.")
         self._check_code()
         try:
             self.config = AutoConfig.from_pretrained(self.directory, trust_remote_code=self.trusted)
