@@ -1,0 +1,16 @@
+"""Turn a page of Markdown into one that a browser shows."""
+
+from pathlib import Path
+
+from pruning_regimes import pages, summary
+from pruning_regimes.jobs import job
+
+
+def main(text: str, output: str) -> None:
+    """Read, convert and write."""
+    summary.write_text(pages.page(Path(text).read_text()), output)
+
+
+if "snakemake" in globals():
+    with job(snakemake.log[0]):
+        main(snakemake.input[0], snakemake.output[0])

@@ -1,0 +1,33 @@
+"""Write where a study's numbers come from."""
+
+from pruning_regimes import origins, summary, tables
+from pruning_regimes.jobs import job
+
+# What was found of a model, and takes the place of what the config says.
+FOUND = ("revision", "model_class", "n_layers", "protected")
+
+
+def main(keyed: dict[str, dict[str, str]], answers: list[str], retention: str, output: str) -> None:
+    """Read the provenance of the tables and write it as Markdown.
+
+    `keyed`: models, domains and benchmarks, each key -> its table.
+    """
+    found = {name: {key: tables.provenance(file) for key, file in some.items()} for name, some in keyed.items()}
+    for key, file in keyed["models"].items():
+        row = tables.read(file, "decoder").row(0, named=True)
+        found["models"][key]["model"] |= {name: row[name] for name in FOUND}
+    text = origins.markdown(**found, answers=[*map(tables.provenance, answers)], retention=tables.provenance(retention))
+    summary.write_text(text, output)
+
+
+if "snakemake" in globals():
+    with job(snakemake.log[0]):
+        main(
+            {
+                name: dict(zip(snakemake.params[name], snakemake.input[name], strict=True))
+                for name in ("models", "domains", "benchmarks")
+            },
+            list(snakemake.input.predictions),
+            snakemake.input.retention,
+            snakemake.output[0],
+        )

@@ -1,0 +1,63 @@
+"""Pages of the report, besides the figures.
+
+In: results/tables/, and the provenance of tables. Out: results/tables/provenance.md, results/pages/.
+"""
+
+# Page -> its place in the report.
+PAGES = {
+    "summary": "1 Findings",
+    "recommendation": "1 Findings",
+    "retention": "6 Numbers",
+    "provenance": "7 Study",
+}
+
+
+rule provenance:
+    input:
+        models=collect("<results>/models/{model}.parquet", model=MODELS),
+        domains=collect("<results>/calibration/{domain}.parquet", domain=DOMAINS),
+        benchmarks=collect("<results>/benchmarks/{benchmark}.parquet", benchmark=BENCHMARKS),
+        predictions=collect(
+            "<results>/predictions/{model}/{benchmark}/{budget}.parquet",
+            model=MODELS,
+            benchmark=BENCHMARKS,
+            budget=ANSWERED,
+        ),
+        retention="<results>/regimes/retention.parquet",
+    output:
+        "<results>/tables/provenance.md",
+    log:
+        "<logs>/tables/provenance.log",
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        models=MODELS,
+        domains=DOMAINS,
+        benchmarks=BENCHMARKS,
+        package=package("origins"),
+    script:
+        "../../scripts/provenance.py"
+
+
+rule page:
+    input:
+        "<results>/tables/{page}.md",
+    output:
+        report(
+            "<results>/pages/{page}.html",
+            caption="../report/page.rst",
+            category=lambda wildcards: PAGES[wildcards.page],
+            labels={"page": "{page}"},
+        ),
+    log:
+        "<logs>/pages/{page}.log",
+    wildcard_constraints:
+        page="|".join(PAGES),
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        package=package("pages"),
+    script:
+        "../../scripts/page.py"
