@@ -52,6 +52,12 @@ def test_permuted_totals_are_drawn_from_all_ways_to_swap_two_labels() -> None:
     np.testing.assert_allclose(counts / 4000, [expected[value] for value in values], atol=0.03)
 
 
+def test_permutations_of_the_same_total_are_ties() -> None:
+    right = np.random.default_rng(3).integers(0, 2, size=(60, 3))
+    totals = permuted_totals(right / 60, 500, np.random.default_rng(4))
+    assert np.abs(totals * 60 - np.round(totals * 60)).max() < 1e-9
+
+
 def test_permuted_totals_have_the_moments_of_all_permutations() -> None:
     scores = np.random.default_rng(1).random((300, 7)) * (np.arange(300) % 3 > 0)[:, None]
     totals = permuted_totals(scores, 6000, np.random.default_rng(2))

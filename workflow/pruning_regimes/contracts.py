@@ -9,6 +9,7 @@ import polars as pl
 TOKEN_GROUPS = ("all", "image", "text", "last")
 DENSE = "dense"
 DENSE_BUDGET = "0"
+PHASES = ("prefill", "decode", "answer")
 REGIMES = ("ranking-sensitive", "convergent", "structure-dominated", "collapsed", "undecided")
 
 SCHEMAS: dict[str, dict[str, Any]] = {
@@ -85,6 +86,29 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "cosine_p10": pl.Float64,
         "cosine_p90": pl.Float64,
     },
+    # model x domain (but the first, the reference) x token group x layer. ratio: mean of 1 - cosine over the samples of
+    # the domain, divided by that of the reference; its limits are over samples, and null where these are too few.
+    "gap": {
+        "model": pl.String,
+        "domain": pl.String,
+        "reference": pl.String,
+        "token_group": pl.Enum(TOKEN_GROUPS),
+        "layer": pl.Int32,
+        "ratio": pl.Float64,
+        "ratio_low": pl.Float64,
+        "ratio_high": pl.Float64,
+    },
+    # model x domain x start x length: mean over samples of the angular distance in "blocks". nearest: the smallest of
+    # its length.
+    "block_profile": {
+        "model": pl.String,
+        "domain": pl.String,
+        "start": pl.Int32,
+        "length": pl.Int32,
+        "n_samples": pl.Int32,
+        "angular_distance": pl.Float64,
+        "nearest": pl.Boolean,
+    },
     # The layer list of a criterion: replicate x budget x layer. order: 0 is removed first; null if kept.
     "layers": {
         "replicate": pl.Int32,
@@ -145,6 +169,48 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "metric": pl.String,
         "value": pl.Float64,
         "n": pl.Int32,
+    },
+    # What a variant costs at batch size 1: variant x phase. Variants of one cost class have layers that are alike, and
+    # are measured as one. seconds: of prefill until the first token, of decode per further token, of answer in all;
+    # medians and quartiles over rounds, mean over questions. relative: seconds over those of the dense model in the
+    # same round, median and quartiles over questions and rounds. tokens: what the seconds are for: those of the prompt
+    # (mean over questions), one, and all new tokens. weight_bytes: parameters and buffers of the variant alone.
+    # peak_bytes: the most memory that it needs on its GPUs, null on the CPU.
+    "latency": {
+        "variant_id": pl.String,
+        "n_removed": pl.Int32,
+        "cost_class": pl.Int32,
+        "phase": pl.Enum(PHASES),
+        "seconds": pl.Float64,
+        "seconds_low": pl.Float64,
+        "seconds_high": pl.Float64,
+        "relative": pl.Float64,
+        "relative_low": pl.Float64,
+        "relative_high": pl.Float64,
+        "tokens": pl.Float64,
+        "tokens_per_second": pl.Float64,
+        "weight_bytes": pl.Int64,
+        "peak_bytes": pl.Int64,
+        "device": pl.String,
+        "threads": pl.Int32,
+    },
+    # An example: a question that the dense model answers rightly, with its answer and those of a criterion's first
+    # replicate, in the order of layers removed. first_wrong: layers removed when the answer is wrong for the first time;
+    # n_alike: questions of the benchmark of which that is so too, of n_right that the dense model answers rightly. read:
+    # what the score's rule read in the answer, "" if nothing.
+    "examples": {
+        "benchmark": pl.String,
+        "sample_id": pl.String,
+        "first_wrong": pl.Int32,
+        "n_right": pl.Int32,
+        "n_alike": pl.Int32,
+        "question": pl.String,
+        "images": pl.List(pl.Binary),
+        "reference": pl.String,
+        "n_removed": pl.List(pl.Int32),
+        "answers": pl.List(pl.String),
+        "read": pl.List(pl.String),
+        "scores": pl.List(pl.Float64),
     },
     # What a judge said of answers that the rules could not read; reply: its own words.
     "judgements": {
@@ -313,6 +379,36 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "difference_high": pl.Float64,
         "keeps": pl.Boolean,
     },
+    # What the retention of a group costs: a row per criterion and budget (the dense model included; means over
+    # replicates). seconds, relative: of an answer of so many tokens, as in the latency table; prefill_seconds: until
+    # the first of them, decode_seconds: per further one. on_frontier: no other is as fast and retains more, or retains
+    # as much and is faster; controls are left out of this.
+    "pareto": {
+        "model": pl.String,
+        "group": pl.String,
+        "criterion": pl.String,
+        "budget": pl.String,
+        "n_removed": pl.Int32,
+        "n_layers": pl.Int32,
+        "control": pl.Boolean,
+        "tokens": pl.Int32,
+        "seconds": pl.Float64,
+        "seconds_low": pl.Float64,
+        "seconds_high": pl.Float64,
+        "prefill_seconds": pl.Float64,
+        "decode_seconds": pl.Float64,
+        "relative": pl.Float64,
+        "relative_low": pl.Float64,
+        "relative_high": pl.Float64,
+        "weight_bytes": pl.Int64,
+        "peak_bytes": pl.Int64,
+        "retention": pl.Float64,
+        "retention_low": pl.Float64,
+        "retention_high": pl.Float64,
+        "on_frontier": pl.Boolean,
+        "device": pl.String,
+        "threads": pl.Int32,
+    },
     # Jaccard overlap of the layer sets of two criteria at one budget (mean over pairs of replicates).
     "overlap": {
         "model": pl.String,
@@ -326,14 +422,18 @@ SCHEMAS: dict[str, dict[str, Any]] = {
 }
 NULLABLE = {
     "calibration": {"answer"},
+    "gap": {"ratio_low", "ratio_high"},
     "layers": {"order", "score"},
     "benchmark": {"choices", "metadata"},
     "predictions": {"error"},
     "scores": {"extracted", "error"},
+    "examples": {"first_wrong"},
+    "latency": {"peak_bytes"},
     "judgements": {"correct", "error"},
     "retention": {"benchmark", "retention", "retention_low", "retention_high", "collapsed"},
     "domain_effect": {"budget", "n_removed"},
     "segments": {"start", "start_low", "start_high"},
     "agreement": {"budget", "n_removed"},
+    "pareto": {"peak_bytes", "retention", "retention_low", "retention_high"},
     "recommendation": {"runner_up", "difference", "difference_low", "difference_high"},
 }

@@ -10,6 +10,8 @@ import polars as pl
 from pruning_regimes.contracts import DENSE
 from pruning_regimes.tables import replacing
 
+CELL = ("model", "criterion", "budget")
+SECONDS = ("seconds", "seconds_low", "seconds_high", "prefill_seconds", "decode_seconds")
 METRIC_COLUMNS = ("criterion", "replicate", "budget", "n_removed", "variant_id", "metric", "value", "n")
 
 
@@ -38,6 +40,33 @@ def metrics(variants: Mapping[str, pl.DataFrame], measured: Mapping[tuple[str, s
         found = table.join(cells, on="variant_id", how="left", maintain_order="left_right")
         parts.append(found.select(pl.lit(model).alias("model"), pl.lit(benchmark).alias("benchmark"), *METRIC_COLUMNS))
     return pl.concat(parts)
+
+
+def cost(pareto: pl.DataFrame) -> pl.DataFrame:
+    """What every criterion and budget costs, one row each, beside what each group retains.
+
+    Args:
+        pareto: the pareto table.
+
+    Returns: times in seconds; speed_up, the dense model's time over the variant's (median over rounds); sizes in GB of
+        10^9 bytes; retention_{group} and on_frontier_{group} of every group.
+    """
+    costs = pareto.unique(("model", "criterion", "budget"), keep="first", maintain_order=True).select(
+        *CELL,
+        "n_removed",
+        "n_layers",
+        "tokens",
+        *SECONDS,
+        speed_up=1 / pl.col("relative"),
+        weights_gb=pl.col("weight_bytes") / 1e9,
+        peak_gb=pl.col("peak_bytes") / 1e9,
+    )
+    for name in ("retention", "on_frontier"):
+        by_group = pareto.pivot("group", index=CELL, values=name, maintain_order=True)
+        named = {group: f"{name}_{group}" for group in by_group.columns if group not in CELL}
+        costs = costs.join(by_group.rename(named), on=CELL, maintain_order="left")
+    machines = pareto.select("model", "device", "threads").unique("model", keep="first")
+    return costs.join(machines, on="model", maintain_order="left")
 
 
 def markdown(retention: pl.DataFrame) -> str:

@@ -64,22 +64,28 @@ def write(rows: Any, table: str, path: str | os.PathLike[str], provenance: Mappi
     Raises: DataError if the rows do not keep the contract.
     """
     checked = frame(table, rows)
-    described = json.dumps({"table": table, **environment(), **_portable(provenance)}, sort_keys=True)
+    described = json.dumps({"table": table, **environment(), **portable(provenance)}, sort_keys=True)
     with replacing(path) as temporary:
         checked.write_parquet(temporary, compression="zstd", metadata={"provenance": described})
 
 
-def read(path: str | os.PathLike[str], table: str) -> pl.DataFrame:
+def read(path: str | os.PathLike[str], table: str, rows: pl.Expr | None = None) -> pl.DataFrame:
     """Read a table and check its contract.
+
+    Args:
+        rows: what holds of the rows that are read; all are if left out.
 
     Raises: DataError if the file is not there, is no Parquet file, or does not keep the contract.
     """
     if not Path(path).is_file():
         raise DataError(f"Table '{table}' was expected at {path}, but there is no such file.")
     try:
-        found = pl.read_parquet(path)
+        found = pl.read_parquet(path) if rows is None else pl.scan_parquet(path).filter(rows).collect()
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(f"{path} cannot be read as a Parquet table: {str(error).splitlines()[0]}") from error
+        reason = str(error).splitlines()[0]
+        raise DataError(
+            f"{path} cannot be read as a Parquet table ({reason}); delete it if it is a result, and run again."
+        ) from error
     try:
         return frame(table, found)
     except DataError as error:
@@ -142,12 +148,12 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _portable(value: Any) -> Any:
+def portable(value: Any) -> Any:
     """The same, with the last part of each absolute path in its place: a table names no machine."""
     if isinstance(value, Mapping):
-        return {key: _portable(below) for key, below in value.items()}
+        return {key: portable(below) for key, below in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_portable(below) for below in value]
+        return [portable(below) for below in value]
     if isinstance(value, str) and Path(value).expanduser().is_absolute():
         return Path(value).name
     return value

@@ -29,6 +29,7 @@ if workflow.is_main_process:
         logger.info(line)
 
 PACKAGE = Path(pruning_regimes.__file__).parent
+RESULTS = Path(workflow.pathvars.apply("<results>"))
 MODELS = list(config["models"])
 DOMAINS = list(config["domains"])
 CRITERIA = list(config["criteria"])
@@ -210,6 +211,5 @@ def package(*modules):
 
 def check_results():
     """Refuse to begin where nothing can be written, before any job fails for it."""
-    results = Path("results")
-    if results.is_dir() and not os.access(results, os.W_OK):
-        raise WorkflowError(f"Results cannot be written: '{results.absolute()}' is read-only; make it writable.")
+    if RESULTS.is_dir() and not os.access(RESULTS, os.W_OK):
+        raise WorkflowError(f"Results cannot be written: '{RESULTS.absolute()}' is read-only; make it writable.")

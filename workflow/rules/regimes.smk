@@ -1,17 +1,17 @@
 """Statistics over models, and the tables for people.
 
-In: results/scores/, results/variants/, results/stability/. Out: results/regimes/, results/tables/.
+In: results/scores/, results/variants/, results/stability/, results/latency/. Out: results/regimes/, results/tables/.
 """
 
 STATISTICS = ["retention", "sensitivity", "advantage", "domain_effect", "segments", "recommendation"]
 # As CSV: what is no list of lists.
-TABLES = [*STATISTICS[:-1], "overlap", "stability", "ranks", "agreement"]
+TABLES = ["profile", "gap", "block_profile", *STATISTICS[:-1], "overlap", "stability", "ranks", "agreement", "cost"]
 # What exports a checkpoint, up to the name of its directory.
 EXPORT = " ".join(
     [
         "snakemake --cores 8",
         *(f"--configfile {shown(file)}" for file in workflow.overwrite_configfiles),
-        "results/checkpoints/",
+        f"{RESULTS}/checkpoints/",
     ]
 )
 
@@ -54,6 +54,25 @@ rule overlap:
         "../../scripts/overlap.py"
 
 
+rule pareto:
+    input:
+        retention="<results>/regimes/retention.parquet",
+        variants=collect("<results>/variants/{model}.parquet", model=MODELS),
+        latency=collect("<results>/latency/{model}.parquet", model=MODELS),
+    output:
+        "<results>/regimes/pareto.parquet",
+    log:
+        "<logs>/regimes/pareto.log",
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        models=MODELS,
+        families=FAMILIES,
+    script:
+        "../../scripts/pareto.py"
+
+
 rule metrics:
     input:
         variants=collect("<results>/variants/{model}.parquet", model=MODELS),
@@ -62,7 +81,7 @@ rule metrics:
         report(
             "<results>/tables/metrics.csv",
             caption="../report/metrics.rst",
-            category="Tables",
+            category="6 Numbers",
             labels={"table": "metrics"},
         ),
     log:
@@ -79,30 +98,19 @@ rule metrics:
 
 rule summary:
     input:
-        **{table: f"<results>/regimes/{table}.parquet" for table in [*STATISTICS, "overlap"]},
+        **{table: f"<results>/regimes/{table}.parquet" for table in [*STATISTICS, "overlap", "pareto"]},
+        profile=collect("<results>/similarity/{model}/profile.parquet", model=MODELS),
+        gap=collect("<results>/similarity/{model}/profile.gap.parquet", model=MODELS),
+        block_profile=collect("<results>/similarity/{model}/profile.blocks.parquet", model=MODELS),
         stability=collect("<results>/stability/{model}.parquet", model=MODELS),
         ranks=collect("<results>/stability/{model}.ranks.parquet", model=MODELS),
         agreement=collect("<results>/stability/{model}.agreement.parquet", model=MODELS),
     output:
         **{table: f"<results>/tables/{table}.csv" for table in TABLES},
-        summary=report(
-            "<results>/tables/summary.md",
-            caption="../report/summary.rst",
-            category="Tables",
-            labels={"table": "summary"},
-        ),
-        recommended=report(
-            "<results>/tables/recommendation.md",
-            caption="../report/recommendation.rst",
-            category="Tables",
-            labels={"table": "recommendation"},
-        ),
-        numbers=report(
-            "<results>/tables/retention.md",
-            caption="../report/retention.rst",
-            category="Tables",
-            labels={"table": "retention"},
-        ),
+        summary="<results>/tables/summary.md",
+        recommended="<results>/tables/recommendation.md",
+        numbers="<results>/tables/retention.md",
+        found="<results>/tables/found.json",
     log:
         "<logs>/tables/summary.log",
     localrule: True
@@ -111,7 +119,8 @@ rule summary:
     params:
         statistics=config["statistics"],
         enough=config["stability"]["overlap"],
+        families=FAMILIES,
         command=EXPORT,
-        package=package("findings", "summary"),
+        package=package("findings", "sentences", "summary"),
     script:
         "../../scripts/summary.py"

@@ -48,7 +48,8 @@ def permuted_totals(scores: np.ndarray, permutations: int, rng: np.random.Genera
     shifts = rng.integers(n_variants, size=(permutations, len(varied)), dtype=np.uint16)
     for shift in range(n_variants):
         source = np.take_along_axis(label, (place + shift) % n_variants, 1)
-        totals += (shifts == shift).astype(np.float32) @ np.take_along_axis(varied, source, 1).astype(np.float32)
+        # Not in float32, which would tell apart permutations of the same total.
+        totals += (shifts == shift).astype(np.float64) @ np.take_along_axis(varied, source, 1)
     return totals
 
 

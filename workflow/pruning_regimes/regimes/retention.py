@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from pruning_regimes.contracts import DENSE
-from pruning_regimes.regimes.scored import Scored, resampled_accuracies
+from pruning_regimes.regimes.scored import Scored, percentile_limits, resampled_accuracies
 from pruning_regimes.tables import frame
 
 
@@ -161,10 +161,7 @@ class Results:
 
     def limits(self, draws: np.ndarray) -> tuple[Any, Any]:
         """Percentile limits of bootstrap draws [R] or [R, K], of which a few may be NaN; two floats, or two [K]."""
-        tails = [(1 - self.confidence) / 2, (1 + self.confidence) / 2]
-        if np.isnan(draws).any():
-            return tuple(np.nanquantile(draws, tails, axis=0))
-        return tuple(np.quantile(draws, tails, axis=0))
+        return percentile_limits(draws, self.confidence)
 
 
 def averaging(cells: Sequence[Cell]) -> tuple[np.ndarray, np.ndarray]:

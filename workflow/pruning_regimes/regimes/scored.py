@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -69,19 +70,40 @@ def scored(group: str, table: pl.DataFrame) -> Scored:
             f"Scores of variant {variant} lack questions that other variants answered; run its predictions."
         )
     questions = table.unique("sample_id").sort("sample_id")
-    _, cluster = np.unique(questions["cluster"].to_numpy(), return_inverse=True)
-    sums = np.zeros((len(values), cluster.max() + 1))
-    np.add.at(sums, (slice(None), cluster), values)
+    sums, sizes = clustered_sums(values, questions["cluster"])
     by_variant = table.group_by("variant_id")
     return Scored(
         group,
         sums,
-        np.bincount(cluster).astype(float),
+        sizes,
         {variant: row for row, variant in enumerate(wide["variant_id"])},
         float(questions["chance"].mean()),
         dict(by_variant.agg(pl.col("error").count()).rows()),
         dict(by_variant.agg((pl.col("method") == UNPARSED).mean()).rows()),
     )
+
+
+def clustered_sums(values: np.ndarray, clusters: pl.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Sums of scores over the questions of each cluster, and their number.
+
+    Args:
+        values: [V, N].
+        clusters: the cluster of each question, [N].
+
+    Returns: [V, C] and [C] float64, in the order of the clusters' names.
+    """
+    _, cluster = np.unique(clusters.to_numpy(), return_inverse=True)
+    sums = np.zeros((len(values), cluster.max() + 1))
+    np.add.at(sums, (slice(None), cluster), values)
+    return sums, np.bincount(cluster).astype(float)
+
+
+def percentile_limits(draws: np.ndarray, confidence: float) -> tuple[Any, Any]:
+    """Percentile limits of bootstrap draws [R] or [R, K], of which a few may be NaN; two floats, or two [K]."""
+    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
+    if np.isnan(draws).any():
+        return tuple(np.nanquantile(draws, tails, axis=0))
+    return tuple(np.quantile(draws, tails, axis=0))
 
 
 def resampled_accuracies(sums: np.ndarray, sizes: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:

@@ -1,0 +1,34 @@
+"""Measure what the variants of a model cost."""
+
+from typing import Any
+
+from pruning_regimes import latency, models, tables
+from pruning_regimes.jobs import job
+
+
+def main(
+    entry: dict[str, Any],
+    decoder: str,
+    variants: str,
+    benchmarks: dict[str, str],
+    plan: dict[str, int],
+    output: str,
+) -> None:
+    """Time the variants on questions of the benchmarks (name -> table) and write the latency table."""
+    entry = models.pinned(entry, tables.read(decoder, "decoder").row(0, named=True))
+    questions = {name: tables.read(path, "benchmark") for name, path in benchmarks.items()}
+    made_from = {"variants": tables.provenance(variants), "model": entry, "latency": plan, "benchmarks": [*questions]}
+    table = latency.measure(models.load(entry), tables.read(variants, "variants"), questions, latency.Plan(**plan))
+    tables.write(table, "latency", output, made_from)
+
+
+if "snakemake" in globals():
+    with job(snakemake.log[0], snakemake.resources.gpu):
+        main(
+            {**snakemake.params.model, "gpus": snakemake.resources.gpu},
+            snakemake.input.decoder,
+            snakemake.input.variants,
+            dict(zip(snakemake.params.benchmarks, snakemake.input.benchmarks, strict=True)),
+            snakemake.params.plan,
+            snakemake.output[0],
+        )
