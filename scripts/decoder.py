@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pruning_regimes import decoder, models, tables, variants
+from pruning_regimes import inspection, models, tables
 from pruning_regimes.budgets import check_depth, protected_layers
 from pruning_regimes.jobs import job
 
@@ -10,12 +10,10 @@ from pruning_regimes.jobs import job
 def main(model: str, entry: dict[str, Any], budgets: list[str], protected: list[int], output: str) -> None:
     """Build the model without weights, look at its decoder, check the budgets and write the decoder table."""
     source = models.Source(entry)
-    model_id, revision = variants.identity(source.path, source.revision)
-    identity = {"model": model, "model_id": model_id, "revision": revision}
-    found = decoder.inspect(source.skeleton(), source.decoder_path)
+    found = inspection.decoder_row(model, source, source.skeleton())
     kept = protected_layers(model, found["n_layers"], protected)
     check_depth(model, found["n_layers"], budgets, kept.union(found["protected"]))
-    tables.write([identity | found], "decoder", output, {"model": entry})
+    tables.write([found], "decoder", output, {"model": entry})
 
 
 if "snakemake" in globals():

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pruning_regimes import models, similarity, tables
+from pruning_regimes import models, similarity, similarity_tables, tables
 from pruning_regimes.jobs import job
 
 
@@ -14,8 +14,7 @@ def main(
     samples = tables.read(calibration, "calibration")
     measured = similarity.measure(models.load(entry, threads), samples, batch_size)
     made_from = {"model": entry, "calibration": tables.provenance(calibration)}
-    tables.write(measured.similarity, "similarity", output, made_from)
-    tables.write(measured.blocks, "blocks", blocks, made_from)
+    similarity_tables.write(measured, output, blocks, made_from)
 
 
 if "snakemake" in globals():

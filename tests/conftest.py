@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
-from pruning_regimes import models
+from pruning_regimes import models, verification
 from pruning_regimes.demo import models as demo_models
 
 # Tests run side by side, one per core.
@@ -34,3 +35,14 @@ def model_directory(request: pytest.FixtureRequest, tmp_path_factory: pytest.Tem
 def loaded(model_directory: Path) -> models.Loaded:
     """That model, loaded."""
     return models.load(entry(model_directory), threads=1)
+
+
+@pytest.fixture
+def in_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checkpoints are checked here; the tests of checkpoints check them in fresh processes, which takes longer."""
+
+    def run(command: list[str], **_: Any) -> SimpleNamespace:
+        verification._main(*command[-3:])
+        return SimpleNamespace(returncode=0, stderr="")
+
+    monkeypatch.setattr(verification, "subprocess", SimpleNamespace(run=run))

@@ -302,12 +302,13 @@ def test_the_command_says_what_is_wrong_in_one_sentence(
 ) -> None:
     root = Path(__file__).parents[1]
     monkeypatch.chdir(root)
-    known = ["export", "--model", "demo-llava", "--criterion", "mixed", "--budget", "2", "--results", str(tmp_path)]
+    known = ["export", "demo-llava", "--criterion", "mixed", "--budget", "2", "--results", str(tmp_path)]
     with pytest.raises(SystemExit):
         cli.main([*known, "--threads", "0"])
     assert "'0' is no number of at least 1" in capsys.readouterr().err
+    assert cli.main(["export", "demo-lava", *known[2:]]) == 1
+    assert "models.demo-lava is not in config/config.yaml; did you mean 'demo-llava'?" in capsys.readouterr().err
     cases = {
-        "models.demo-lava is not in config/config.yaml; did you mean 'demo-llava'?": ["--model", "demo-lava"],
         "criteria.mix is not in config/config.yaml; did you mean 'mixed'?": ["--criterion", "mix"],
         "there is no file 'nowhere.yaml'; expected the config of the study.": ["--configfile", "nowhere.yaml"],
         "demo-llava.parquet is not there yet; make it with 'snakemake --cores 2": [],

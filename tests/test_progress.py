@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import Callable
+from contextlib import redirect_stderr
+from pathlib import Path
 
 import pytest
 
 from pruning_regimes import progress
+from pruning_regimes.jobs import job
 from pruning_regimes.progress import Progress
 
 
@@ -52,3 +56,34 @@ def test_before_anything_is_done_there_is_nothing_to_say(wait: Callable, caplog:
     wait(60)
     work.advance(0)
     assert not caplog.messages
+
+
+class Terminal(io.StringIO):
+    """What a terminal shows."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_terminal_shows_a_bar(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with redirect_stderr(Terminal()) as shown:
+        work = Progress("answers", 3)
+        for _ in range(3):
+            work.advance()
+    assert "answers: 100%|" in shown.getvalue() and "3/3" in shown.getvalue()
+    assert shown.getvalue().endswith("\n") and not caplog.messages
+
+
+def test_a_bar_that_is_cut_short_ends_its_line() -> None:
+    with redirect_stderr(Terminal()) as shown:
+        work = Progress("answers", 3)
+        work.advance()
+        del work
+    assert "answers: " in shown.getvalue() and shown.getvalue().endswith("\n")
+
+
+def test_a_job_writes_lines_to_its_log_whatever_it_was_started_from(tmp_path: Path) -> None:
+    with redirect_stderr(Terminal()) as shown, job(tmp_path / "job.log"):
+        Progress("answers", 3).advance(3)
+    assert "answers: 3/3" in (tmp_path / "job.log").read_text() and shown.getvalue() == ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -12,43 +13,53 @@ import yaml
 from pruning_regimes import __version__
 
 
+@dataclass(frozen=True)
+class Checkpoint:
+    """A pruned checkpoint that was found to be the pruned model.
+
+    Attributes:
+        n_parameters, n_parameters_before: of the copy, and of the original.
+        verification: what `verification.verify` found.
+        base_card: the original's card, whose licence holds for the copy; None if it has none.
+        takes_images: whether it is a vision-language model.
+    """
+
+    n_parameters: int
+    n_parameters_before: int
+    verification: Mapping[str, Any]
+    base_card: str | None
+    takes_images: bool
+
+
 def card(
     base: Mapping[str, Any],
-    base_card: str | None,
+    checkpoint: Checkpoint,
     variant: Mapping[str, Any],
-    criterion: Mapping[str, Any],
+    criterion: Mapping[str, Any] | None,
     domains: Mapping[str, Mapping[str, Any]],
-    parameters: tuple[int, int],
     retention: tuple[pl.DataFrame, float] | None,
-    verification: Mapping[str, Any],
-    takes_images: bool,
 ) -> str:
     """The card as Markdown with a YAML head, as the hub reads it.
 
     Args:
         base: the original's row of the decoder table.
-        base_card: the original's card, whose licence holds for the copy; None if it has none.
-        variant: the row of the variants table.
-        criterion: the criterion's config entry.
-        domains: calibration domain -> provenance of its table.
-        parameters: of the copy, and of the original.
+        variant: the row of the variants table; without a criterion, removed and kept are enough.
+        criterion: the criterion's config entry; None if the layers were named one by one.
+        domains: calibration domain -> provenance of its table. Without a criterion, they have only checked the copy.
         retention: rows of the retention table for this variant, and the confidence level of its limits; None if it was
             not measured.
-        verification: what `verification.verify` found.
-        takes_images: whether it is a vision-language model.
     """
     name, n_layers, removed = base["model_id"], base["n_layers"], variant["removed"]
     head = {
         "base_model": name,
         "library_name": "transformers",
-        "pipeline_tag": "image-text-to-text" if takes_images else "text-generation",
+        "pipeline_tag": "image-text-to-text" if checkpoint.takes_images else "text-generation",
         "tags": ["depth-pruning", "vlm-pruning-regimes"],
-        **_licence(base_card),
+        **_licence(checkpoint.base_card),
     }
-    after, before = parameters
-    auto = "AutoModelForImageTextToText" if takes_images else "AutoModelForCausalLM"
-    processor = "AutoProcessor" if takes_images else "AutoTokenizer"
-    replicate = f", replicate {variant['replicate']}" if variant["replicate"] else ""
+    after, before, verification = checkpoint.n_parameters, checkpoint.n_parameters_before, checkpoint.verification
+    auto = "AutoModelForImageTextToText" if checkpoint.takes_images else "AutoModelForCausalLM"
+    processor = "AutoProcessor" if checkpoint.takes_images else "AutoTokenizer"
     lines = [
         "---",
         yaml.safe_dump(head, sort_keys=False, allow_unicode=True).strip(),
@@ -63,9 +74,7 @@ def card(
         f"| removed layers (numbered from 0 in the original) | {', '.join(map(str, removed))} |",
         f"| kept layers | {', '.join(map(str, variant['kept']))} |",
         f"| parameters | {after:,} of {before:,} ({after / before:.1%}) |",
-        f"| criterion | `{variant['criterion']}`: `{json.dumps(criterion)}`{replicate} |",
-        f"| budget | {variant['budget']} |",
-        f"| calibration | {'; '.join(_domain(key, entry) for key, entry in domains.items())} |",
+        *_choice(variant, criterion, "; ".join(_domain(key, entry) for key, entry in domains.items())),
         f"| decoder | `{base['decoder_path']}` of `{base['model_class']}` |",
         "",
         "## What it retains",
@@ -95,6 +104,17 @@ def card(
     return "\n".join(lines)
 
 
+def _choice(variant: Mapping[str, Any], criterion: Mapping[str, Any] | None, samples: str) -> list[str]:
+    if criterion is None:
+        return ["| chosen by | hand, not by a criterion |", f"| checked with | {samples} |"]
+    replicate = f", replicate {variant['replicate']}" if variant["replicate"] else ""
+    return [
+        f"| criterion | `{variant['criterion']}`: `{json.dumps(criterion)}`{replicate} |",
+        f"| budget | {variant['budget']} |",
+        f"| calibration | {samples} |",
+    ]
+
+
 def _licence(base_card: str | None) -> dict[str, Any]:
     parts = (base_card or "").split("---", 2)
     if len(parts) < 3 or parts[0].strip():
@@ -109,7 +129,7 @@ def _licence(base_card: str | None) -> dict[str, Any]:
 
 def _domain(key: str, provenance: Mapping[str, Any]) -> str:
     entry = provenance.get("config") or {}
-    where = entry.get("path") or ", ".join(entry.get("benchmarks", ())) or "unknown"
+    where = entry.get("path") or ", ".join(entry.get("benchmarks") or entry.get("datasets") or ["unknown"])
     return f"{key}: {entry.get('samples', 'unknown number of')} samples of {entry.get('source', 'unknown')} ({where})"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -35,16 +35,22 @@ NAMED = ("models", "domains", "criteria", "benchmarks")
 TAKEN = {"dense": "the unpruned model", "profile": "the summary of all domains"}
 
 
-def complete(config: dict[str, Any]) -> None:
+def complete(config: dict[str, Any], whole: bool = True) -> None:
     """Check a config against the schema, fill in defaults in place, then check what a schema cannot say.
+
+    Args:
+        whole: whether it is that of a study; if not, sections may be left out and are empty then.
 
     Raises: ConfigError naming the key, the value and the nearest valid choice.
     """
-    schema = _schema()
+    schema = _schema() if whole else {**_schema(), "required": []}
     _check_scalars(config)
     errors = sorted(Draft202012Validator(schema).iter_errors(config), key=lambda e: (len(e.absolute_path), e.message))
     if errors:
         raise ConfigError(sentence(errors[0]))
+    for section in NAMED:
+        config.setdefault(section, {})
+    config.setdefault("budgets", [])
     _check_cases(config)
     _fill(config, schema, schema)
     complete_criteria(config, sentence)
@@ -52,7 +58,9 @@ def complete(config: dict[str, Any]) -> None:
     _fill(config, schema, schema)  # in order again
     for key, entry in config["models"].items():
         _check_model(f"models.{key}", entry)
-    _check_budgets(config)
+    _check_amounts(config["budgets"])
+    if config["budgets"]:
+        _check_depths(config)
     check_figures(config)
 
 
@@ -233,8 +241,7 @@ def _check_model(name: str, entry: Mapping[str, Any]) -> None:
         raise ConfigError(f"{name}.path: '{stated}' is no model directory (it has no config.json); {neighbour(path)}")
 
 
-def _check_budgets(config: Mapping[str, Any]) -> None:
-    budgets = config["budgets"]
+def _check_amounts(budgets: Sequence[int | float]) -> None:
     for index, budget in enumerate(budgets):
         if isinstance(budget, float) and not 0 < budget < 1:
             raise ConfigError(f"budgets: {budget} is neither a whole number of layers nor a fraction between 0 and 1.")
@@ -242,6 +249,10 @@ def _check_budgets(config: Mapping[str, Any]) -> None:
             raise ConfigError(f"budgets: {brief(budget)} has more digits than a file name holds.")
         if budget in budgets[:index]:
             raise ConfigError(f"budgets: {budget} stands there twice; keep it once.")
+
+
+def _check_depths(config: Mapping[str, Any]) -> None:
+    """Check the budgets against the depths of the models whose config is there."""
     for key, entry in config["models"].items():
         try:
             stated = hub.stated_config(entry["path"], entry["revision"]) or {}
@@ -254,4 +265,4 @@ def _check_budgets(config: Mapping[str, Any]) -> None:
                 kept = named | receivers(stated)
             except (TypeError, ValueError, AttributeError) as error:
                 raise ConfigError(f"models.{key}.path: {entry['path']}/config.json is damaged: {error}.") from error
-            check_depth(key, depth, budgets, kept)
+            check_depth(key, depth, config["budgets"], kept)

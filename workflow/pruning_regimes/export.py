@@ -1,11 +1,11 @@
-"""Export a variant of a study: write the checkpoint, check it, describe it, and only then put it in its place."""
+"""Export a pruned model: write the checkpoint, check it, describe it, and only then put it in its place."""
 
 from __future__ import annotations
 
 import json
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ def export(
     replicate: int = 0,
     threads: int = 1,
 ) -> None:
-    """Export the model without the layers that a criterion removes at a budget.
+    """Export the model without the layers that a criterion of a study removes at a budget.
 
     Args:
         entry: the model's config entry.
@@ -40,16 +40,43 @@ def export(
         results: where the study keeps its results; scores of this variant, if it has any, are in the model card.
         target: the directory to write; it must not exist.
 
-    Raises: ConfigError if the study has no such variant; ModelError if the checkpoint cannot be written, or is not the
-        pruned model; then nothing is left of it.
+    Raises: ConfigError if the study has no such variant; ModelError as `write`.
     """
-    target = Path(target)
     base = tables.read(decoder_file, "decoder").row(0, named=True)
     variants = tables.read(variants_file, "variants")
     variant = _variant(variants, base["model"], criterion, budget, replicate)
-    if target.exists():
-        raise ModelError(f"{target} exists already; remove it or name another directory.")
-    entry = {**models.pinned(entry, base), "threads": threads}
+    samples = {domain: tables.read(file, "calibration") for domain, file in calibrations.items()}
+    domains = {domain: tables.provenance(file) for domain, file in calibrations.items()}
+
+    def card(checkpoint: cards.Checkpoint) -> str:
+        retained = _retention(Path(results), base["model"], variants, variant)
+        return cards.card(base, checkpoint, variant, criterion_entry, domains, retained)
+
+    write({**models.pinned(entry, base), "threads": threads}, variant["removed"], samples, target, card)
+
+
+def write(
+    entry: Mapping[str, Any],
+    removed: Sequence[int],
+    samples: Mapping[str, pl.DataFrame],
+    target: str | Path,
+    card: Callable[[cards.Checkpoint], str],
+) -> cards.Checkpoint:
+    """Write a model without some decoder layers, check it, describe it, and only then put it in its place.
+
+    Args:
+        entry: the model's config entry, pinned, with `threads`.
+        removed: layer numbers in the original, ascending.
+        samples: domain -> calibration samples, the first few of which check the checkpoint.
+        target: the directory to write; it must not exist.
+        card: gives the text of the model card.
+
+    Returns: what was written and found.
+
+    Raises: ModelError if the checkpoint cannot be written, or is not the pruned model; then nothing is left of it.
+    """
+    target = Path(target)
+    refuse_existing(target)
     source = models.Source(entry)
     card_file = source.directory / "README.md"
     base_card = card_file.read_text(encoding="utf-8", errors="replace") if card_file.is_file() else None
@@ -59,30 +86,25 @@ def export(
     copy.mkdir(parents=True)
     exchange.mkdir()
     try:
-        written = checkpoints.write(source, variant["removed"], copy)
+        written = checkpoints.write(source, removed, copy)
         logging.info("Wrote %d of %d parameters", written.n_parameters, written.n_parameters_before)
-        samples = pl.concat(
-            tables.read(file, "calibration").with_columns(source=pl.lit(domain))
-            for domain, file in calibrations.items()
-        )
-        found = verification.verify(entry, variant["removed"], copy, written.rename, samples, exchange)
+        asked = pl.concat(table.with_columns(source=pl.lit(domain)) for domain, table in samples.items())
+        found = verification.verify(entry, removed, copy, written.rename, asked, exchange)
         (copy / "verification.json").write_text(json.dumps(found, indent=2) + "\n")
-        text = cards.card(
-            base,
-            base_card,
-            variant,
-            criterion_entry,
-            {domain: tables.provenance(file) for domain, file in calibrations.items()},
-            (written.n_parameters, written.n_parameters_before),
-            _retention(Path(results), base["model"], variants, variant),
-            found,
-            source.takes_images,
-        )
-        (copy / "README.md").write_text(text, encoding="utf-8")
+        n_parameters = written.n_parameters, written.n_parameters_before
+        checkpoint = cards.Checkpoint(*n_parameters, found, base_card, source.takes_images)
+        (copy / "README.md").write_text(card(checkpoint), encoding="utf-8")
         copy.rename(target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     logging.info("Exported to %s", target)
+    return checkpoint
+
+
+def refuse_existing(target: Path) -> None:
+    """Raises: ModelError if the directory that is to be written exists."""
+    if target.exists():
+        raise ModelError(f"{target} exists already; remove it or name another directory.")
 
 
 def _variant(variants: pl.DataFrame, model: str, criterion: str, budget: str, replicate: int) -> dict[str, Any]:

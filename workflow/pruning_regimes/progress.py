@@ -1,14 +1,18 @@
-"""Say now and then in the log how far long work has come."""
+"""Say how far long work has come: as a bar on a terminal, now and then in the log elsewhere."""
 
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from datetime import timedelta
 
 
 class Progress:
-    """Logs done and total, rate and time left: one line every so often, and one at the end.
+    """Shows done and total, rate and time left.
+
+    On a terminal as a bar; elsewhere (the log of a job, a pipe, a notebook) as log lines, one every so often and one at
+    the end.
 
     Args:
         what: what is counted, such as "similarity, samples".
@@ -20,12 +24,22 @@ class Progress:
         self.what, self.total, self.every = what, total, every
         self.done = 0
         self._begun = self._told = time.monotonic()
+        self._bar = None
+        if sys.stderr.isatty():
+            from tqdm import tqdm  # takes as long to import as the rest of a light job
+
+            self._bar = tqdm(total=total, desc=what, file=sys.stderr, dynamic_ncols=True)
 
     def advance(self, n: int = 1) -> None:
         """Count n more as done."""
         self.done += n
-        now = time.monotonic()
         finished = self.done >= self.total
+        if self._bar is not None:
+            self._bar.update(n)
+            if finished:
+                self._bar.close()
+            return
+        now = time.monotonic()
         if not self.done or (not finished and now - self._told < self.every):
             return
         self._told = now

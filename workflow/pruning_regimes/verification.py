@@ -96,7 +96,8 @@ def _answers(request: Mapping[str, Any], work: Path, name: str) -> tuple[dict[st
     files = [work / f"{name}.json", work / "samples.parquet", work / f"{name}.safetensors"]
     command = [sys.executable, "-m", "pruning_regimes.verification", *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    logging.info("%s", done.stderr)
+    if done.stderr.strip():
+        logging.info("%s", done.stderr.strip())
     if done.returncode < 0:
         name = signal.Signals(-done.returncode).name
         raise ModelError(

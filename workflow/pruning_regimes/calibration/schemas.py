@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pruning_regimes.benchmarks import sources
@@ -12,6 +12,8 @@ from pruning_regimes.errors import DataError
 MARK = re.compile(r"<image(?: ?\d+)?>\s*")
 QA = {"question": "question", "images": ["images", "image"], "answer": "answer"}
 IMAGES = {"llava": ["image"], "cauldron": ["images"]}
+# The column that only rows of this schema have.
+TOLD_BY = {"llava": "conversations", "cauldron": "texts"}
 
 
 def image_columns(schema: str, columns: Mapping[str, Any]) -> list[str]:
@@ -20,6 +22,11 @@ def image_columns(schema: str, columns: Mapping[str, Any]) -> list[str]:
         return IMAGES[schema]
     named = columns.get("images", QA["images"])
     return [named] if isinstance(named, str) else list(named)
+
+
+def schema_of(columns: Collection[str]) -> str:
+    """The schema of raw rows, by their columns; qa if it is none of the others."""
+    return next((schema for schema, column in TOLD_BY.items() if column in columns), "qa")
 
 
 def sample(at: str, schema: str, columns: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
