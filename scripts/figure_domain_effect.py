@@ -7,11 +7,19 @@ from pruning_regimes.figures import domain_effect
 from pruning_regimes.jobs import job
 
 
-def main(table: str, style: dict[str, Any], outputs: list[str]) -> None:
-    """Read the table of domain effects and draw."""
-    domain_effect.draw(tables.read(table, "domain_effect"), style, outputs)
+def main(effects: str, retention: str, style: dict[str, Any], confidence: float, outputs: list[str]) -> None:
+    """Read the tables and draw."""
+    domain_effect.draw(
+        tables.read(effects, "domain_effect"), tables.read(retention, "retention"), style, outputs, confidence
+    )
 
 
 if "snakemake" in globals():
     with job(snakemake.log[0]):
-        main(snakemake.input[0], snakemake.params.style, list(snakemake.output))
+        main(
+            snakemake.input.effects,
+            snakemake.input.retention,
+            snakemake.params.style,
+            snakemake.params.confidence,
+            list(snakemake.output),
+        )

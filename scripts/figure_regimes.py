@@ -7,7 +7,9 @@ from pruning_regimes.figures import regimes
 from pruning_regimes.jobs import job
 
 
-def main(retention: str, segments: str, sensitivity: str, style: dict[str, Any], outputs: list[str]) -> None:
+def main(
+    retention: str, segments: str, sensitivity: str, style: dict[str, Any], confidence: float, outputs: list[str]
+) -> None:
     """Read the tables and draw."""
     regimes.draw(
         tables.read(retention, "retention"),
@@ -15,6 +17,7 @@ def main(retention: str, segments: str, sensitivity: str, style: dict[str, Any],
         tables.read(sensitivity, "sensitivity"),
         style,
         outputs,
+        confidence,
     )
 
 
@@ -25,5 +28,6 @@ if "snakemake" in globals():
             snakemake.input.segments,
             snakemake.input.sensitivity,
             snakemake.params.style,
+            snakemake.params.confidence,
             list(snakemake.output),
         )

@@ -13,12 +13,15 @@ import pytest
 from figure_tables import (
     DEPTHS,
     SHADED,
+    STUDIES,
     STYLE,
     effects,
+    gap,
+    headings,
     legend_labels,
-    lines,
     overlaps,
     panels,
+    paretos,
     profile,
     retention,
     segments,
@@ -27,25 +30,45 @@ from figure_tables import (
     stabilities,
     variants,
 )
+from figure_tables import blocks as block_profile
+from figure_tables import examples as example_answers
 from matplotlib import pyplot
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from PIL import Image
 
-from pruning_regimes.errors import DataError
-from pruning_regimes.figures import domain_effect, layers, overlap, regimes, similarity, stability, style
+from pruning_regimes.figures import (
+    blocks,
+    domain_effect,
+    examples,
+    layers,
+    overlap,
+    pareto,
+    regimes,
+    similarity,
+    stability,
+    style,
+    token_groups,
+)
 
-Drawn = Callable[[], tuple[pl.DataFrame, ...]]  # makes the tables of a figure
+Drawn = Callable[[], tuple[Any, ...]]  # makes the tables of a figure, and names
 ALL = {
-    similarity: lambda: (profile(),),
+    similarity: lambda: (profile(), gap()),
+    token_groups: lambda: (profile(),),
+    blocks: lambda: (block_profile(),),
     layers: lambda: (variants(),),
     regimes: lambda: (retention(), segments(), sensitivity()),
     overlap: lambda: (overlaps(),),
-    domain_effect: lambda: (effects(),),
+    domain_effect: lambda: (effects(), retention()),
     stability: lambda: (stabilities(),),
+    pareto: lambda: (paretos(),),
+    examples: lambda: (example_answers(), "shallow", "math_aware"),
 }
-STYLES = {layers: SHADED, overlap: SHADED}
+STYLES = {layers: SHADED, overlap: SHADED, blocks: SHADED}
+LEVEL = {"confidence": 0.95}
+# What a figure is told besides.
+MORE = {similarity: LEVEL, regimes: LEVEL, domain_effect: LEVEL, stability: {**LEVEL, "resamples": 200}, pareto: LEVEL}
 each_figure = pytest.mark.parametrize(("module", "drawn"), ALL.items(), ids=[module.__name__[24:] for module in ALL])
 
 
@@ -56,6 +79,7 @@ def test_png_and_pdf_have_the_same_bytes_when_drawn_twice(module: ModuleType, dr
             *drawn(),
             STYLES.get(module, STYLE),
             [tmp_path / folder / "figure.png", str(tmp_path / folder / "figure.pdf")],
+            **MORE.get(module, {}),
         )
     for name, start in (("figure.png", b"\x89PNG"), ("figure.pdf", b"%PDF")):
         first, second = ((tmp_path / folder / name).read_bytes() for folder in ("a", "b"))
@@ -69,7 +93,10 @@ def test_png_and_pdf_have_the_same_bytes_when_drawn_twice(module: ModuleType, dr
 def test_size_follows_the_style(module: ModuleType, drawn: Drawn, tmp_path: Path) -> None:
     for size in ((6.0, 4.0), (7.5, 5.0)):
         module.draw(
-            *drawn(), {**STYLES.get(module, STYLE), "width": size[0], "height": size[1]}, [tmp_path / "figure.png"]
+            *drawn(),
+            {**STYLES.get(module, STYLE), "width": size[0], "height": size[1]},
+            [tmp_path / "figure.png"],
+            **MORE.get(module, {}),
         )
         with Image.open(tmp_path / "figure.png") as image:
             assert image.size == (round(size[0] * style.DPI), round(size[1] * style.DPI))
@@ -78,22 +105,22 @@ def test_size_follows_the_style(module: ModuleType, drawn: Drawn, tmp_path: Path
 @each_figure
 def test_drawing_leaves_matplotlib_as_it_was(module: ModuleType, drawn: Drawn, tmp_path: Path) -> None:
     before = dict(matplotlib.rcParams)
-    module.draw(*drawn(), STYLES.get(module, STYLE), [tmp_path / "figure.png"])
+    module.draw(*drawn(), STYLES.get(module, STYLE), [tmp_path / "figure.png"], **MORE.get(module, {}))
     assert dict(matplotlib.rcParams) == before
     assert pyplot.get_fignums() == []
 
 
 @each_figure
 def test_a_users_settings_do_not_change_the_figure(module: ModuleType, drawn: Drawn, tmp_path: Path) -> None:
-    module.draw(*drawn(), STYLES.get(module, STYLE), [tmp_path / "plain.png"])
+    module.draw(*drawn(), STYLES.get(module, STYLE), [tmp_path / "plain.png"], **MORE.get(module, {}))
     with matplotlib.rc_context({"font.size": 20, "lines.linewidth": 9, "savefig.dpi": 50, "axes.facecolor": "red"}):
-        module.draw(*drawn(), STYLES.get(module, STYLE), [tmp_path / "user.png"])
+        module.draw(*drawn(), STYLES.get(module, STYLE), [tmp_path / "user.png"], **MORE.get(module, {}))
     assert (tmp_path / "plain.png").read_bytes() == (tmp_path / "user.png").read_bytes()
 
 
 @each_figure
 def test_nothing_is_cut_and_nothing_overlaps(module: ModuleType, drawn: Drawn, tmp_path: Path) -> None:
-    figure = module.figure(*drawn(), {**STYLES.get(module, STYLE), "width": 8.0, "height": 6.0})
+    figure = module.figure(*drawn(), {**STYLES.get(module, STYLE), "width": 8.0, "height": 6.0}, **MORE.get(module, {}))
     style.save(figure, [tmp_path / "figure.png"])
     parts = [*figure.axes, *figure.legends, *figure.texts]
     renderer = FigureCanvasAgg(figure).get_renderer()
@@ -119,51 +146,33 @@ def test_a_failed_save_leaves_the_old_figure(tmp_path: Path, monkeypatch: pytest
     assert [file.read_text() for file in tmp_path.iterdir()] == ["old"]
 
 
-def test_similarity_has_a_panel_per_model_and_a_line_per_domain() -> None:
-    figure = similarity.figure(profile(), STYLE)
-    assert [ax.get_title() for ax in panels(figure)] == list(DEPTHS)
-    assert legend_labels(figure) == ["math", "general"]
-    for ax, depth in zip(panels(figure), DEPTHS.values(), strict=True):
-        assert list(lines(ax)) == ["math", "general"]
-        assert list(lines(ax)["math"].get_xdata()) == list(range(depth))
-        assert list(lines(ax)["math"].get_ydata()) == pytest.approx([0.4 + 0.05 * layer for layer in range(depth)])
-        assert len(ax.collections) == 2
-        band = ax.collections[0].get_datalim(ax.transData)
-        assert (band.ymin, band.ymax) == pytest.approx((0.35, 0.42 + 0.05 * (depth - 1)))
-    assert panels(figure)[0].get_ylim() == panels(figure)[1].get_ylim()
-
-
-def test_similarity_shows_the_token_group_of_the_style() -> None:
-    figure = similarity.figure(profile(), {**STYLE, "token_group": "last"})
-    assert lines(panels(figure)[0])["general"].get_ydata()[0] == pytest.approx(0.3)
-
-
-def test_similarity_names_the_model_without_the_token_group() -> None:
-    table = profile().filter((pl.col("model") == "shallow") | (pl.col("token_group") == "all"))
-    with pytest.raises(DataError, match="'deep'.*'last'"):
-        similarity.figure(table, {**STYLE, "token_group": "last"})
-
-
-def test_layers_has_a_panel_per_model_and_criterion() -> None:
+def test_layers_has_a_panel_per_model_and_a_band_per_criterion() -> None:
     figure = layers.figure(variants(), SHADED)
-    assert [ax.get_title() for ax in panels(figure)[:3]] == ["math-aware", "random", "home-made"]
-    assert len(panels(figure)) == 6
-    assert [ax.get_ylabel() for ax in panels(figure)[::3]] == ["shallow\nlayers removed", "deep\nlayers removed"]
-    assert [label.get_text() for label in panels(figure)[3].get_yticklabels()] == ["1", "4"]
+    assert [ax.get_title() for ax in panels(figure)] == ["shallow\nrows: 1, 3 removed", "deep\nrows: 1, 4 removed"]
+    labels = [label.get_text() for label in panels(figure)[0].get_yticklabels()]
+    assert labels == ["math-aware", "random", "home-made"]
+    assert [mark.get_marker() for mark in panels(figure)[0].get_lines()] == ["o", "X", style.FALLBACK[0][1]]
+    assert not panels(figure)[1].get_lines()
     (bar,) = [ax for ax in figure.axes if ax.get_label() == "<colorbar>"]
-    assert bar.get_ylabel() == "share of replicates removing the layer"
+    assert bar.get_xlabel() == "share of a criterion's replicates that remove the layer"
 
 
 def test_layers_fills_the_removed_layers_and_shades_by_replicates() -> None:
     figure = layers.figure(variants(), SHADED)
-    math_aware, random = (ax.collections[0].get_array().tolist() for ax in panels(figure)[3:5])
+    math_aware, random, home_made = (band.get_array().tolist() for band in panels(figure)[1].collections)
     assert math_aware == [[1, 0, 0, 0, 0, 0, 0, 0], [1, 1, 1, 1, 0, 0, 0, 0]]
     assert random == [[0.5, 0.5, 0, 0, 0, 0, 0, 0], [0.5, 1, 1, 1, 0.5, 0, 0, 0]]
-    for ax, depth in zip(panels(figure)[::3], DEPTHS.values(), strict=True):
-        assert ax.get_xlim() == (-0.5, depth - 0.5)
+    assert home_made == [[0, 0, 0, 0, 0, 0, 0, 1], [0, 0, 0, 0, 1, 1, 1, 1]]
+    for ax, depth in zip(panels(figure), DEPTHS.values(), strict=True):
+        assert ax.get_xlim() == (-0.5, depth - 0.5) and ax.get_ylim() == (3, 0)
 
 
-def test_overlap_has_an_annotated_matrix_per_model_and_budget() -> None:
+def test_layers_without_replicates_has_no_scale_of_shares() -> None:
+    figure = layers.figure(variants().filter(pl.col("criterion") != "random"), SHADED)
+    assert legend_labels(figure) == ["removed"] and len(figure.axes) == 2
+
+
+def test_overlap_has_a_numbered_matrix_per_model_and_budget() -> None:
     figure = overlap.figure(overlaps(), SHADED)
     assert [ax.get_title() for ax in panels(figure)] == [
         "1 removed\n(by chance 0.12)",
@@ -171,15 +180,22 @@ def test_overlap_has_an_annotated_matrix_per_model_and_budget() -> None:
         "1 removed\n(by chance 0.12)",
         "4 removed\n(by chance 0.33)",
     ]
-    assert [ax.get_ylabel() for ax in panels(figure)] == ["shallow", "", "deep", ""]
+    assert headings(figure) == ["shallow", "deep"]
     cells = ["1.00", "0.02", "0.03", "0.02", "1.00", "0.04", "0.03", "0.04", "1.00"]
     for ax in panels(figure):
         assert [text.get_text() for text in ax.texts] == cells
         assert ax.images[0].get_array()[0].tolist() == pytest.approx([1, 0.02, 0.03])
-    labels = [(label.get_text(), label.get_rotation()) for label in panels(figure)[2].get_xticklabels()]
-    assert labels == [("math-aware", 90), ("random", 90), ("home-made", 90)]
+        assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "2", "3"]
+    names = [label.get_text() for label in panels(figure)[2].get_yticklabels()]
+    assert names == ["math-aware  1", "random  2", "home-made  3"]
     (bar,) = [ax for ax in figure.axes if ax.get_label() == "<colorbar>"]
-    assert bar.get_ylabel() == "Jaccard overlap" and bar.get_ylim() == (0, 1)
+    assert bar.get_xlabel() == "Jaccard overlap of two criteria's layers" and bar.get_xlim() == (0, 1)
+
+
+def test_overlap_of_many_criteria_numbers_every_other_column_and_writes_no_values() -> None:
+    ax = panels(overlap.figure(overlaps(STUDIES["one model, thirteen criteria"]), {**SHADED, "width": "page"}))[0]
+    assert [label.get_text() for label in ax.get_xticklabels()] == [str(number) for number in range(1, 14, 2)]
+    assert not ax.texts
 
 
 def test_looks_are_fixed_for_known_names_and_in_order_for_others() -> None:

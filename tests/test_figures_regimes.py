@@ -8,10 +8,15 @@ from typing import Any
 import polars as pl
 import pytest
 from figure_tables import (
+    BUDGETS,
     CRITERIA,
     DEPTHS,
+    LONG,
     SEGMENTS,
+    STUDIES,
     STYLE,
+    Study,
+    headings,
     kept,
     legend_labels,
     lines,
@@ -24,10 +29,12 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 
 from pruning_regimes.contracts import REGIMES
 from pruning_regimes.figures import regimes, style
 
+MANY = STUDIES["one model, thirteen criteria"]
 LARGE = {**STYLE, "width": 9.0, "height": 6.5}
 
 
@@ -43,6 +50,7 @@ def drawn(
         segments() if segmented is None else segmented,
         sensitivity() if differing is None else differing,
         look,
+        0.9,
     )
 
 
@@ -53,7 +61,8 @@ def bare(retained: pl.DataFrame, look: Mapping[str, Any] = STYLE) -> Figure:
 
 def names(ax: Axes) -> list[tuple[str, float]]:
     """The names of regimes in a panel, with their angles."""
-    return [(text.get_text(), text.get_rotation()) for text in ax.texts if text.get_text() not in regimes.REFERENCES]
+    inside = [text for text in ax.texts if not (isinstance(text, Annotation) and text.xy[0] == 1)]
+    return [(text.get_text(), text.get_rotation()) for text in inside]
 
 
 def marked(ax: Axes, marker: Any) -> list[list[float]]:
@@ -64,8 +73,10 @@ def marked(ax: Axes, marker: Any) -> list[list[float]]:
 def test_each_criterion_starts_from_the_dense_model() -> None:
     figure = bare(retention())
     assert len(panels(figure)) == 4
-    assert [ax.get_title() for ax in panels(figure)[:2]] == ["math benchmarks", "general benchmarks"]
-    assert legend_labels(figure) == ["math-aware", "random", "home-made"]
+    titles = [ax.get_title().replace("\xa0", " ") for ax in panels(figure)]
+    assert titles == 2 * ["math benchmarks (n = 10)", "general benchmarks (n = 10)"]
+    assert headings(figure) == list(DEPTHS)
+    assert [ax.get_ylabel() for ax in panels(figure)] == 2 * ["retention\n(90% interval)", ""]
     for index, ax in enumerate(panels(figure)):
         depth = list(DEPTHS.values())[index // 2]
         assert list(lines(ax)) == ["math-aware", "random", "home-made"]
@@ -96,8 +107,38 @@ def test_ticks_have_counts_and_shares_and_levels_have_names() -> None:
     assert shown[0] == shown[1] == ["0\n(0%)", "1\n(17%)", "3\n(50%)"]
     assert shown[2] == ["0\n(0%)", "1\n(12%)", "4\n(50%)"]
     for ax in panels(figure)[1::2]:
-        levels = {text.get_text(): text.xy[1] for text in ax.texts if text.get_text() in regimes.REFERENCES}
-        assert levels == {"dense": 1.0, "chance": 0.0}
+        ends = {text.get_text(): text.xy[1] for text in ax.texts if isinstance(text, Annotation)}
+        levels = {name: ax.transAxes.transform((1, end))[1] for name, end in ends.items()}
+        dense, chance = ax.transData.transform([(0, 1), (0, 0)])[:, 1]
+        assert levels == pytest.approx({"dense": dense, "chance": chance})
+
+
+def test_few_criteria_have_their_names_at_the_ends_of_their_lines() -> None:
+    figure = drawn(look={"width": "page"})
+    style.save(figure, [])
+    labelled = ["math-aware", "random", "home-made"]
+    for ax in panels(figure)[1::2]:
+        ends = {text.get_text(): text.xy[1] for text in ax.texts if text.get_text() in labelled}
+        last = {label: float(line.get_ydata()[-1]) for label, line in lines(ax).items()}
+        assert sorted(ends, key=ends.get) == sorted(last, key=last.get)
+        boxes = [text.get_window_extent() for text in ax.texts if isinstance(text, Annotation)]
+        assert len(boxes) == 5 and not any(box.count_overlaps(boxes[i + 1 :]) for i, box in enumerate(boxes))
+    assert not set(labelled) & set(legend_labels(figure))
+    assert not set(labelled) & {text.get_text() for ax in panels(figure)[::2] for text in ax.texts}
+
+
+@pytest.mark.parametrize("case", ["undefined", "many", "long", "low"])
+def test_otherwise_the_legend_names_the_criteria(case: str) -> None:
+    retained, look, names = retention(), {"width": "page"}, {"math-aware", "random", "home-made"}
+    if case == "undefined":
+        retained = retention(undefined=("shallow", "general"))
+    elif case == "many":
+        retained, names = retention(study=MANY), {style.human(name) for name in MANY.criteria}
+    elif case == "long":
+        retained, names = retention(study=Study(DEPTHS, LONG[:2], BUDGETS)), {style.human(name) for name in LONG[:2]}
+    else:
+        look = {**STYLE, "height": 4.0}
+    assert names <= {label.replace("\n", "") for label in legend_labels(drawn(retained, look=look))}
 
 
 @pytest.mark.parametrize("budgets", [["0", "0.5"], ["0", "1"], ["0", "1", "0.5"]])
@@ -109,7 +150,7 @@ def test_every_marker_is_inside_its_panel(budgets: list[str]) -> None:
 
 
 def test_tick_labels_without_room_are_left_out() -> None:
-    ax = panels(bare(retention(), {**STYLE, "width": 2.5}))[2]
+    ax = panels(bare(retention(), {"width": 2.5}))[2]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["0\n(0%)", "4\n(50%)"]
     assert list(ax.get_xticks(minor=True)) == [12.5]
 
@@ -175,7 +216,7 @@ def test_names_of_regimes_fit_their_segments() -> None:
         highest = max(line.get_path().get_extents(line.get_transform()).y1 for line in lines(ax).values())
         for text in ax.texts:
             box = text.get_window_extent()
-            if text.get_text() not in regimes.REFERENCES:
+            if not isinstance(text, Annotation):
                 assert any(span.x0 <= box.x0 and box.x1 <= span.x1 for span in spans)
                 assert highest < box.y0 and box.y1 < ax.bbox.y1
 
@@ -211,7 +252,9 @@ def test_the_legend_explains_what_occurs() -> None:
     marks = ["cut, with interval", "criteria differ (Holm)"]
     assert sorted(legend_labels(drawn())) == sorted([*criteria, *REGIMES, *marks])
     whole = segments().filter(pl.col("regime") == "undecided")
-    assert legend_labels(drawn(segmented=whole, differing=sensitivity().clear())) == [*criteria, "undecided"]
+    few = legend_labels(drawn(segmented=whole, differing=sensitivity().clear()))
+    assert sorted(few) == sorted([*criteria, "undecided"])
+    assert not bare(retention(), {"width": "page"}).legends
 
 
 def test_tints_are_light_and_distinct_and_only_undecided_is_hatched() -> None:

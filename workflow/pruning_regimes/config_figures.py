@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from pruning_regimes.contracts import TOKEN_GROUPS
 from pruning_regimes.errors import ConfigError, brief, nearest
 
 WIDTHS = {"page": 7.2, "column": 3.5}  # inches, as most journals and conferences have them
-# Figures whose colours are those of domains and benchmark groups, and those that shade cells by a colour map.
+# Figures whose colours are those of domains and benchmark groups, of token groups, and of a colour map for cells.
 OF_DOMAINS = ("similarity", "domain_effect")
-SHADED = ("layers", "overlap")
+OF_TOKENS = ("token_groups",)
+SHADED = ("blocks", "layers", "overlap")
 BLUES = "Blues"  # the default
 
 
@@ -29,14 +31,28 @@ def check_figures(config: Mapping[str, Any]) -> None:
                 f"{nearest(style['width'], WIDTHS)}"
             )
         for criterion in style.get("criteria", []):
-            if criterion not in criteria:
-                raise ConfigError(
-                    f"{at}.criteria: the study has no criterion '{brief(criterion)}'; {nearest(criterion, criteria)}"
-                )
+            _check_known(f"{at}.criteria", "criterion", criterion, criteria)
+        if figure == "examples":
+            _check_examples(at, style, config)
         if figure in SHADED:
             _check_colormap(f"{at}.palette", style["palette"])
         elif "palette" in style:
-            _check_palette(f"{at}.palette", style["palette"], groups if figure in OF_DOMAINS else criteria)
+            names = TOKEN_GROUPS if figure in OF_TOKENS else groups if figure in OF_DOMAINS else criteria
+            _check_palette(f"{at}.palette", style["palette"], names)
+
+
+def _check_examples(at: str, style: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Whose answers are shown, to which benchmarks."""
+    for key, section in (("model", "models"), ("criterion", "criteria")):
+        if key in style:
+            _check_known(f"{at}.{key}", key, style[key], config[section])
+    for benchmark in style.get("benchmarks", []):
+        _check_known(f"{at}.benchmarks", "benchmark", benchmark, config["benchmarks"])
+
+
+def _check_known(at: str, kind: str, name: str, names: Iterable[str]) -> None:
+    if name not in names:
+        raise ConfigError(f"{at}: the study has no {kind} '{brief(name)}'; {nearest(name, names)}")
 
 
 def _check_colormap(at: str, name: str) -> None:

@@ -1,6 +1,7 @@
 """Benchmarks, predictions and scores.
 
-In: the config's benchmarks, results/models/, results/variants/. Out: results/benchmarks/, results/predictions/, results/scores/.
+In: the config's benchmarks, results/models/, results/variants/. Out: results/benchmarks/, results/predictions/,
+results/scores/, results/examples/.
 """
 
 
@@ -117,3 +118,37 @@ rule scores:
         package=package("scoring"),
     script:
         "../../scripts/scores.py"
+
+
+# Whose answers to which benchmarks are shown as examples.
+EXAMPLES = {
+    "model": MODELS[0],
+    "criterion": CRITERIA[0],
+    "benchmarks": [BENCHMARKS[list(GROUPS.values()).index(group)] for group in dict.fromkeys(GROUPS.values())],
+    **config["figures"]["examples"],
+}
+
+
+rule examples:
+    input:
+        variants="<results>/variants/{model}.parquet",
+        benchmarks=collect("<results>/benchmarks/{benchmark}.parquet", benchmark=EXAMPLES["benchmarks"]),
+        scores=collect("<results>/scores/{{model}}/{benchmark}.parquet", benchmark=EXAMPLES["benchmarks"]),
+        predictions=collect(
+            "<results>/predictions/{{model}}/{benchmark}/{budget}.parquet",
+            benchmark=EXAMPLES["benchmarks"],
+            budget=ANSWERED,
+        ),
+    output:
+        "<results>/examples/{model}/{criterion}.parquet",
+    log:
+        "<logs>/examples/{model}/{criterion}.log",
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        benchmarks=EXAMPLES["benchmarks"],
+        questions=EXAMPLES["questions"],
+        package=package("examples"),
+    script:
+        "../../scripts/examples.py"

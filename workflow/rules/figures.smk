@@ -1,17 +1,19 @@
 """Figures: each reads its table and its own style, and nothing else.
 
-In: results/similarity/, results/variants/, results/regimes/. Out: results/figures/{figure}.png and .pdf.
+In: results/similarity/, results/variants/, results/regimes/, results/examples/. Out: results/figures/{figure}.png and
+.pdf.
 """
 
 
 rule figure_similarity:
     input:
-        collect("<results>/similarity/{model}/profile.parquet", model=MODELS),
+        profiles=collect("<results>/similarity/{model}/profile.parquet", model=MODELS),
+        gaps=collect("<results>/similarity/{model}/profile.gap.parquet", model=MODELS),
     output:
         report(
             "<results>/figures/similarity.png",
             caption="../report/similarity.rst",
-            category="Figures",
+            category="2 Similarity",
             labels={"figure": "similarity"},
         ),
         "<results>/figures/similarity.pdf",
@@ -22,8 +24,53 @@ rule figure_similarity:
         "../../envs/cpu.yaml"
     params:
         style=lookup("figures/similarity", within=config),
+        confidence=config["statistics"]["confidence"],
     script:
         "../../scripts/figure_similarity.py"
+
+
+rule figure_token_groups:
+    input:
+        collect("<results>/similarity/{model}/profile.parquet", model=MODELS),
+    output:
+        report(
+            "<results>/figures/token_groups.png",
+            caption="../report/token_groups.rst",
+            category="2 Similarity",
+            labels={"figure": "token groups"},
+        ),
+        "<results>/figures/token_groups.pdf",
+    log:
+        "<logs>/figures/token_groups.log",
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        style=lookup("figures/token_groups", within=config),
+    script:
+        "../../scripts/figure_token_groups.py"
+
+
+rule figure_blocks:
+    input:
+        collect("<results>/similarity/{model}/profile.blocks.parquet", model=MODELS),
+    output:
+        report(
+            "<results>/figures/blocks.png",
+            caption="../report/blocks.rst",
+            category="2 Similarity",
+            labels={"figure": "blocks"},
+        ),
+        "<results>/figures/blocks.pdf",
+    log:
+        "<logs>/figures/blocks.log",
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        style=lookup("figures/blocks", within=config),
+    script:
+        "../../scripts/figure_blocks.py"
 
 
 rule figure_layers:
@@ -33,7 +80,7 @@ rule figure_layers:
         report(
             "<results>/figures/layers.png",
             caption="../report/layers.rst",
-            category="Figures",
+            category="3 Layers",
             labels={"figure": "layers"},
         ),
         "<results>/figures/layers.pdf",
@@ -56,7 +103,7 @@ rule figure_regimes:
         report(
             "<results>/figures/regimes.png",
             caption="../report/regimes.rst",
-            category="Figures",
+            category="4 Retention",
             labels={"figure": "regimes"},
         ),
         "<results>/figures/regimes.pdf",
@@ -67,6 +114,7 @@ rule figure_regimes:
         "../../envs/cpu.yaml"
     params:
         style=lookup("figures/regimes", within=config),
+        confidence=config["statistics"]["confidence"],
     script:
         "../../scripts/figure_regimes.py"
 
@@ -78,7 +126,7 @@ rule figure_overlap:
         report(
             "<results>/figures/overlap.png",
             caption="../report/overlap.rst",
-            category="Figures",
+            category="3 Layers",
             labels={"figure": "overlap"},
         ),
         "<results>/figures/overlap.pdf",
@@ -95,12 +143,13 @@ rule figure_overlap:
 
 rule figure_domain_effect:
     input:
-        "<results>/regimes/domain_effect.parquet",
+        effects="<results>/regimes/domain_effect.parquet",
+        retention="<results>/regimes/retention.parquet",
     output:
         report(
             "<results>/figures/domain_effect.png",
             caption="../report/domain_effect.rst",
-            category="Figures",
+            category="4 Retention",
             labels={"figure": "domain effect"},
         ),
         "<results>/figures/domain_effect.pdf",
@@ -111,6 +160,7 @@ rule figure_domain_effect:
         "../../envs/cpu.yaml"
     params:
         style=lookup("figures/domain_effect", within=config),
+        confidence=config["statistics"]["confidence"],
     script:
         "../../scripts/figure_domain_effect.py"
 
@@ -122,7 +172,7 @@ rule figure_stability:
         report(
             "<results>/figures/stability.png",
             caption="../report/stability.rst",
-            category="Figures",
+            category="3 Layers",
             labels={"figure": "stability"},
         ),
         "<results>/figures/stability.pdf",
@@ -133,5 +183,54 @@ rule figure_stability:
         "../../envs/cpu.yaml"
     params:
         style=lookup("figures/stability", within=config),
+        resamples=config["stability"]["resamples"],
+        confidence=config["statistics"]["confidence"],
     script:
         "../../scripts/figure_stability.py"
+
+
+rule figure_pareto:
+    input:
+        "<results>/regimes/pareto.parquet",
+    output:
+        report(
+            "<results>/figures/pareto.png",
+            caption="../report/pareto.rst",
+            category="5 Cost",
+            labels={"figure": "pareto"},
+        ),
+        "<results>/figures/pareto.pdf",
+    log:
+        "<logs>/figures/pareto.log",
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        style=lookup("figures/pareto", within=config),
+        confidence=config["statistics"]["confidence"],
+    script:
+        "../../scripts/figure_pareto.py"
+
+
+rule figure_examples:
+    input:
+        f"<results>/examples/{EXAMPLES['model']}/{EXAMPLES['criterion']}.parquet",
+    output:
+        report(
+            "<results>/figures/examples.png",
+            caption="../report/examples.rst",
+            category="4 Retention",
+            labels={"figure": "examples"},
+        ),
+        "<results>/figures/examples.pdf",
+    log:
+        "<logs>/figures/examples.log",
+    localrule: True
+    conda:
+        "../../envs/cpu.yaml"
+    params:
+        style=lookup("figures/examples", within=config),
+        model=EXAMPLES["model"],
+        criterion=EXAMPLES["criterion"],
+    script:
+        "../../scripts/figure_examples.py"

@@ -68,8 +68,11 @@ rule windows:
 rule profile:
     input:
         similarities=collect("<results>/similarity/{{model}}/{domain}.parquet", domain=DOMAINS),
+        blocks=collect("<results>/similarity/{{model}}/{domain}.blocks.parquet", domain=DOMAINS),
     output:
-        "<results>/similarity/{model}/profile.parquet",
+        profile="<results>/similarity/{model}/profile.parquet",
+        gap="<results>/similarity/{model}/profile.gap.parquet",
+        block_profile="<results>/similarity/{model}/profile.blocks.parquet",
     log:
         "<logs>/similarity/{model}/profile.log",
     localrule: True
@@ -77,5 +80,8 @@ rule profile:
         "../../envs/cpu.yaml"
     params:
         domains=DOMAINS,
+        resamples=config["statistics"]["resamples"],
+        confidence=config["statistics"]["confidence"],
+        seed=config["seed"],
     script:
         "../../scripts/profiles.py"

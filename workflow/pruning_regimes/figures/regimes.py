@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise, product
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +16,38 @@ from matplotlib.patches import Patch
 from matplotlib.transforms import ScaledTranslation, Transform
 
 from pruning_regimes.contracts import DENSE, REGIMES
+from pruning_regimes.figures.ends import End, Labels, room
+from pruning_regimes.figures.grid import Grid, grid
 from pruning_regimes.figures.style import (
     CRITERIA,
     INK,
     LAYERS,
     MARGIN,
+    TALLEST,
+    UNDEFINED,
     Look,
+    across,
     chosen,
     dodge,
-    fit,
     in_order,
     key,
     legend,
     looks,
     marked,
-    panels,
     percent,
+    percentage,
     removed,
     save,
+    settle,
     theme,
-    ticks,
+    ticks_within,
 )
 
-PANEL = 2.0  # height in inches
-REFERENCES = {"dense": 1.0, "chance": 0.0}  # by the definition of retention
-UNDEFINED = "retention is undefined:\nthe dense model is not clearly\nabove chance on every\nbenchmark of this group"
+NARROWEST, PANEL = 1.2, 2.0  # least width and height of a panel in inches
+ASIDE, AROUND = 1.1, 1.2  # inches for what stands beside the panels, and above and below each
+# Of the figure's width, and of a panel's height, that the criteria's names at the lines' ends take at most.
+BESIDE, FULL = 0.16, 0.7
+REFERENCES = {"dense": End(1.0), "chance": End(0.0)}  # by the definition of retention
 MANY = 6  # from more criteria on, markers and bars are smaller
 # Light tints that stay apart under the same simulations as the criteria's colours (CIE Lab distance above 10).
 TINTS = dict(zip(REGIMES, ("#D6E5F8", "#FCF3C0", "#F7D5C2", "#D3D3D3", "#FFFFFF"), strict=True))
@@ -60,14 +67,19 @@ def draw(
     sensitivity: pl.DataFrame,
     style: Mapping[str, Any],
     outputs: Sequence[str | Path],
+    confidence: float,
 ) -> None:
     """Draw retention against budget, with the regimes, and save it to each output."""
-    save(figure(retention, segments, sensitivity, style), outputs)
+    save(figure(retention, segments, sensitivity, style, confidence), outputs)
 
 
 @theme()
 def figure(
-    retention: pl.DataFrame, segments: pl.DataFrame, sensitivity: pl.DataFrame, style: Mapping[str, Any]
+    retention: pl.DataFrame,
+    segments: pl.DataFrame,
+    sensitivity: pl.DataFrame,
+    style: Mapping[str, Any],
+    confidence: float,
 ) -> Figure:
     """Models x groups: share of decoder layers removed against retention, a line per criterion, confidence limits.
 
@@ -78,36 +90,40 @@ def figure(
         segments: the segments table; a group without rows has no shading.
         sensitivity: the sensitivity table.
         style: as in the config.
+        confidence: level of the tables' intervals.
     """
     rows = retention.filter(pl.col("benchmark").is_null()).with_columns(percent=percent("n_removed"))
     cuts = segments.sort("segment").with_columns(percent("start"), percent("start_low"), percent("start_high"))
     differing = sensitivity.filter("sensitive").with_columns(percent=percent("n_removed"))
-    models, groups = in_order(rows["model"]), in_order(rows["group"])
     criteria = looks((name for name in in_order(rows["criterion"]) if name != DENSE), CRITERIA, style)
     rows = chosen(rows, style, "criterion")
+    curves = grid(style, in_order(rows["model"]), in_order(rows["group"]), NARROWEST, PANEL, ASIDE)
     # One scale for all panels; the ticks differ, as models differ in depth.
     farthest = rows["percent"].max()
-    margin = MARGIN * farthest
-    fig, axes = panels(style, len(models), len(groups), PANEL, sharey=True)
-    grid = dict(zip(product(models, groups), axes.flat, strict=True))
-    for (model, group), ax in grid.items():
+    for (model, group), ax in curves.panels.items():
         part = rows.filter(pl.col("model") == model, pl.col("group") == group).sort("n_removed")
-        for level in REFERENCES.values():
-            ax.axhline(level, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+        for end in REFERENCES.values():
+            ax.axhline(end.place, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
         _curves(ax, part, criteria)
-        ax.set_xlim(-margin, farthest + margin)
-        ticks(ax, removed(part), len(groups))
-    for model, line in zip(models, axes, strict=True):
-        for name, level in REFERENCES.items():
-            line[-1].annotate(name, (1, level), (4, 0), ("axes fraction", "data"), "offset points", va="center")
-        line[0].set_ylabel(f"{model}\nretention")
-    for top, bottom, group in zip(axes[0], axes[-1], groups, strict=True):
-        top.set_title(f"{group} benchmarks")
-        bottom.set_xlabel(LAYERS)
-    legend(fig, _keys(criteria, cuts, differing))
-    fit(fig, axes, style, PANEL)
-    _regimes(fig, grid, cuts, differing)
-    return fig
+        ax.set_xlim(-MARGIN * farthest, (1 + MARGIN) * farthest)
+        ticks_within(ax, removed(part), curves.inches)
+        curves.title(model, group, f"{group} benchmarks (n\u00a0=\u00a0{part['n_questions'][0]})")
+    for line in curves.lines():
+        line[0].set_ylabel(f"retention\n({percentage(confidence)} interval)")
+    curves.below(LAYERS)
+    direct = _fit_beside(curves, rows, criteria, style)
+    labels = [
+        Labels(ax, _ends(rows.filter(pl.col("model") == model, pl.col("group") == group), criteria if direct else {}))
+        for (model, group), ax in curves.panels.items()
+        if ax.get_subplotspec().is_last_col()
+    ]
+    keys = [] if direct else [key(look, _size(criteria)) for look in criteria.values()]
+    legend(curves.figure, keys, _keys(cuts, differing))
+    curves.fit(style, PANEL)
+    _regimes(curves, cuts, differing)
+    for label in labels:
+        label.settle()
+    return curves.figure
 
 
 def _curves(ax: Axes, part: pl.DataFrame, criteria: Mapping[str, Look]) -> None:
@@ -123,9 +139,9 @@ def _curves(ax: Axes, part: pl.DataFrame, criteria: Mapping[str, Look]) -> None:
         pruned = part.filter(pl.col("criterion") == criterion).with_columns(pl.col("percent") + aside)
         points = pl.concat([dense, pruned])
         ax.plot(points["percent"], points["retention"], color=look.colour, linewidth=1, alpha=0.8, label=look.label)
-        ax.fill_between(
-            points["percent"], points["retention_low"], points["retention_high"], color=look.colour, alpha=0.1, lw=0
-        )
+        if few:  # many bands would hide each other
+            limits = points["retention_low"], points["retention_high"]
+            ax.fill_between(points["percent"], *limits, color=look.colour, alpha=0.1, lw=0)
         ax.vlines(
             pruned["percent"],
             pruned["retention_low"],
@@ -137,12 +153,31 @@ def _curves(ax: Axes, part: pl.DataFrame, criteria: Mapping[str, Look]) -> None:
     ax.plot(dense["percent"], dense["retention"], color=INK, marker="o", markersize=5)
 
 
-def _regimes(fig: Figure, grid: Mapping[tuple[str, str], Axes], cuts: pl.DataFrame, differing: pl.DataFrame) -> None:
+def _fit_beside(curves: Grid, rows: pl.DataFrame, criteria: Mapping[str, Look], style: Mapping[str, Any]) -> bool:
+    """Whether the criteria's names fit beside the lines' ends: they are few and short, and all lines have an end."""
+    if len(criteria) > MANY or rows["retention"].null_count():
+        return False
+    width, height = room({look.label: End(0, look) for look in criteria.values()} | REFERENCES)
+    panel = style.get("height", TALLEST) / len(curves.lines()) - AROUND
+    return width <= BESIDE * across(style) and height <= FULL * min(panel, PANEL)
+
+
+def _ends(part: pl.DataFrame, criteria: Mapping[str, Look]) -> dict[str, End]:
+    """Labels beside a panel: the reference lines, and the criteria where their lines end.
+
+    Args:
+        part: rows of one model and group, in the order of budgets.
+    """
+    last = {name: part.filter(pl.col("criterion") == name).sort("n_removed")["retention"][-1] for name in criteria}
+    return {**REFERENCES, **{look.label: End(last[name], look) for name, look in criteria.items()}}
+
+
+def _regimes(curves: Grid, cuts: pl.DataFrame, differing: pl.DataFrame) -> None:
     """Regimes, cuts and asterisks of all panels, above and below the room that the curves have."""
     # Settles the size of the panels, on which depends which names fit.
-    fig.draw_without_rendering()
+    settle(curves.figure)
     above = below = 0.0
-    for (model, group), ax in grid.items():
+    for (model, group), ax in curves.panels.items():
         own = cuts.filter(pl.col("model") == model, pl.col("group") == group)
         above = max(above, _shade(ax, own))
         below = max(below, _cut(ax, own.filter(pl.col("start").is_not_null())))
@@ -207,11 +242,10 @@ def _make_room(ax: Axes, above: float, below: float) -> None:
     ax.set_ylim(low - below * per_point, high + above * per_point)
 
 
-def _keys(criteria: Mapping[str, Look], segments: pl.DataFrame, differing: pl.DataFrame) -> list[Artist]:
-    """The legend's entries: criteria, then the regimes that occur, then marks that occur."""
+def _keys(segments: pl.DataFrame, differing: pl.DataFrame) -> list[Artist]:
+    """The legend's entries besides criteria: the regimes that occur, then marks that occur."""
     occurring = segments["regime"].unique()
-    found: list[Artist] = [key(look, _size(criteria)) for look in criteria.values()]
-    found += [
+    found: list[Artist] = [
         Patch(facecolor=TINTS[regime], hatch=HATCHES.get(regime), edgecolor="#A0A0A0", linewidth=0.5, label=regime)
         for regime in REGIMES
         if regime in occurring

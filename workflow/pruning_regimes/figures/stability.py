@@ -11,77 +11,82 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from pruning_regimes.figures.grid import grid
 from pruning_regimes.figures.style import (
     CRITERIA,
     INK,
     Look,
     chosen,
-    fit,
     in_order,
     key,
     legend,
     looks,
     marked,
-    panels,
+    percentage,
     save,
     sentence,
     theme,
-    ticks,
+    ticks_within,
 )
 
-PANEL = 1.5  # height in inches
+NARROWEST, PANEL = 0.95, 1.4  # least width and height of a panel in inches
 EMPTY = "There is no stability to show: no criterion of this study depends on calibration samples."
 CHANCE = {"color": INK, "linewidth": 1, "linestyle": (0, (4, 3)), "zorder": 1}
-SIZE = 3.6  # of markers, in points
+SIZE = 3.2  # of markers, in points
+SPREAD = 0.4  # of the distance from one number of samples to the next, on which the criteria's markers stand
+FEW = 3  # criteria whose bands can be told apart
 
 
-def draw(stability: pl.DataFrame, style: Mapping[str, Any], outputs: Sequence[str | Path]) -> None:
+def draw(
+    stability: pl.DataFrame, style: Mapping[str, Any], outputs: Sequence[str | Path], resamples: int, confidence: float
+) -> None:
     """Draw the stability of the layer sets and save it to each output."""
-    save(figure(stability, style), outputs)
+    save(figure(stability, style, resamples, confidence), outputs)
 
 
 @theme()
-def figure(stability: pl.DataFrame, style: Mapping[str, Any]) -> Figure:
+def figure(stability: pl.DataFrame, style: Mapping[str, Any], resamples: int, confidence: float) -> Figure:
     """Models x budgets: calibration samples per domain against the overlap with the layer set of all samples.
 
     Args:
         stability: the stability tables of all models.
         style: as in the config.
+        resamples: draws that each mean is over.
+        confidence: share of them within the limits, which are drawn as bands if criteria are few.
     """
     criteria = looks(in_order(stability["criterion"]), CRITERIA, style)
     stability = chosen(stability, style, "criterion")
     if stability.is_empty():
         return sentence(style, EMPTY)
-    models, budgets = in_order(stability["model"]), in_order(stability["budget"])
-    sizes = stability["n_samples"].unique().sort().to_list()
-    fig, axes = panels(style, len(models), len(budgets), PANEL, sharey=True)
-    for model, line in zip(models, axes, strict=True):
-        for budget, ax in zip(budgets, line, strict=True):
-            part = stability.filter(pl.col("model") == model, pl.col("budget") == budget).sort("n_samples")
-            ax.set_xscale("log", base=2)
-            ax.set_xlim(sizes[0] / 2**0.4, sizes[-1] * 2**0.4)
-            ticks(ax, {size: str(size) for size in sizes}, len(budgets), inches=0.07 * len(str(sizes[-1])))
-            ax.axhline(part["expected_jaccard"][0], **CHANCE)
-            _curves(ax, part, criteria)
-            ax.set_title(f"{part['n_removed'][0]} removed")
-        line[0].set_ylabel(model)
-    axes[0, 0].set_ylim(-0.03, 1.03)  # of all panels, as they share their axis
-    for ax in axes[-1]:
-        ax.set_xlabel("samples\nper domain")
-    fig.supylabel("Jaccard overlap with the layers that all samples choose")
-    legend(fig, [*(key(look, SIZE) for look in criteria.values()), Line2D([], [], **CHANCE, label="random layers")])
-    fit(fig, axes, style, PANEL)
-    return fig
+    sizes, banded = stability["n_samples"].unique().sort().to_list(), len(criteria) <= FEW
+    labels = {size: str(size) for size in [sizes[-1], *sizes[:-1]]}
+    curves = grid(style, in_order(stability["model"]), in_order(stability["budget"]), NARROWEST, PANEL)
+    for (model, budget), ax in curves.panels.items():
+        part = stability.filter(pl.col("model") == model, pl.col("budget") == budget).sort("n_samples")
+        ax.set_xscale("log", base=2)
+        ax.set_xlim(sizes[0] / 2**0.4, sizes[-1] * 2**0.4)
+        ticks_within(ax, labels, curves.inches)
+        ax.axhline(part["expected_jaccard"][0], **CHANCE)
+        _curves(ax, part, criteria, banded)
+        curves.title(model, budget, f"{part['n_removed'][0]} removed")
+    ax.set_ylim(-0.03, 1.03)  # of all panels, as they share their axis
+    curves.below("samples per domain")
+    keys = [key(look, SIZE) for look in criteria.values()]
+    legend(curves.figure, [*keys, Line2D([], [], **CHANCE, label="random layers")])
+    curves.fit(style, PANEL)
+    drawn = f"mean and {percentage(confidence)}\u00a0interval" if banded else "mean"
+    curves.beside(f"Jaccard overlap with the layers that all samples choose ({drawn} of {resamples} draws)")
+    return curves.figure
 
 
-def _curves(ax: Axes, part: pl.DataFrame, criteria: Mapping[str, Look]) -> None:
-    """A line per criterion."""
-    for criterion, look in criteria.items():
-        points = part.filter(pl.col("criterion") == criterion)
-        ax.plot(
-            points["n_samples"],
-            points["jaccard"],
-            **{**marked(look, SIZE), "linestyle": "-"},
-            linewidth=1.2,
-            label=look.label,
-        )
+def _curves(ax: Axes, part: pl.DataFrame, criteria: Mapping[str, Look], banded: bool) -> None:
+    """A line per criterion, with its limits if it is banded."""
+    for index, (criterion, look) in enumerate(criteria.items()):
+        # Side by side, so that no criterion hides others that are as stable.
+        aside = SPREAD * ((index + 0.5) / len(criteria) - 0.5)
+        points = part.filter(pl.col("criterion") == criterion).with_columns(pl.col("n_samples") * 2**aside)
+        line = {**marked(look, SIZE), "linestyle": "-", "linewidth": 1.2}
+        ax.plot(points["n_samples"], points["jaccard"], **line, label=look.label)
+        if banded:
+            limits = points["jaccard_low"], points["jaccard_high"]
+            ax.fill_between(points["n_samples"], *limits, color=look.colour, alpha=0.15, linewidth=0)

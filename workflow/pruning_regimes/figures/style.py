@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from textwrap import fill
 from typing import Any
 
 import matplotlib
@@ -22,17 +21,23 @@ import seaborn
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
 from pruning_regimes.config_figures import WIDTHS
 from pruning_regimes.contracts import DENSE
+from pruning_regimes.figures.texts import FONT, width, wrapped
 from pruning_regimes.tables import replacing
 
 DPI = 300
 INK = "#333333"
 MARGIN = 0.06  # of a horizontal axis of budgets, beside the first and the last of them
+TALLEST = 9.0  # inches of a figure that fits on a page
+LOWEST = 0.6  # of its height, at least, stays to a panel for that
 TICK_INCHES = 0.32  # room for a tick label such as (12%)
+TICK_POINTS, TICK_GAP = 7.0, 0.04  # size of a tick's label, and inches between two of them
 LAYERS = "decoder layers removed\n(share of all)"
+UNDEFINED = "retention is undefined:\nthe dense model is not clearly\nabove chance on every\nbenchmark of this group"
 Marker = str | tuple[int, int, float]
 STAR = (4, 1, 0)  # of four points
 # name -> (colour, marker). Math-aware shares its colour with the math domain, non-math-aware with the general one.
@@ -54,6 +59,12 @@ CRITERIA: dict[str, tuple[str, Marker]] = {
     "first_middle": ("#5E81F4", STAR),
 }
 DOMAINS: dict[str, tuple[str, Marker]] = {"math": ("#0072B2", "o"), "general": ("#D55E00", "s")}
+TOKENS: dict[str, tuple[str, Marker]] = {
+    "all": ("#444444", "o"),
+    "image": ("#2A9D8F", "s"),
+    "text": ("#8E3BA8", "D"),
+    "last": ("#E08A00", "^"),
+}
 FALLBACK: tuple[tuple[str, Marker], ...] = (
     ("#CC6677", "o"),
     ("#6699CC", "s"),
@@ -68,7 +79,7 @@ METADATA = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": 
 
 @dataclass(frozen=True)
 class Look:
-    """How a criterion or a domain is drawn in every figure."""
+    """How a criterion, a domain or a token group is drawn in every figure."""
 
     colour: str
     marker: Marker
@@ -81,17 +92,23 @@ def looks(names: Iterable[str], known: Mapping[str, tuple[str, Marker]], style: 
     Args:
         names: all of the study, in order of first appearance in the table, so that one that is left out of this figure
             changes no other's look.
-        known: `CRITERIA` or `DOMAINS`.
+        known: `CRITERIA`, `DOMAINS` or `TOKENS`.
         style: palette, if any: the name of a palette of seaborn, or name -> colour; criteria, if any: those shown.
     """
     names, palette = list(names), style.get("palette", {})
     unknown = [name for name in names if name not in known]
-    spare = {name: FALLBACK[index % len(FALLBACK)] for index, name in enumerate(unknown)}
+    spare = {name: _spare(index) for index, name in enumerate(unknown)}
     found = {name: Look(*(known.get(name) or spare[name]), human(name)) for name in names}
     if isinstance(palette, str):
         palette = dict(zip(names, seaborn.color_palette(palette, len(names)).as_hex(), strict=True))
     shown = style.get("criteria", names) if known is CRITERIA else names
     return {name: replace(look, colour=palette.get(name, look.colour)) for name, look in found.items() if name in shown}
+
+
+def _spare(index: int) -> tuple[str, Marker]:
+    """The look of the first, second, ... unknown name; colours come again with other markers."""
+    turn, place = divmod(index, len(FALLBACK))
+    return FALLBACK[place][0], FALLBACK[(place + turn) % len(FALLBACK)][1]
 
 
 def chosen(table: pl.DataFrame, style: Mapping[str, Any], *columns: str) -> pl.DataFrame:
@@ -140,14 +157,16 @@ def theme() -> Iterator[None]:
         matplotlib.rcParams.update(seaborn.axes_style("whitegrid"))
         matplotlib.rcParams.update(
             {
+                "font.family": FONT,
+                "text.hinting": "none",  # letters are as wide in every format
                 # As printed: the figures are as wide as a page or a column.
                 "font.size": 8,
                 "axes.titlesize": 8.5,
                 "axes.labelsize": 8,
                 "figure.titlesize": 9.5,
                 "figure.labelsize": 8,
-                "xtick.labelsize": 7,
-                "ytick.labelsize": 7,
+                "xtick.labelsize": TICK_POINTS,
+                "ytick.labelsize": TICK_POINTS,
                 "xtick.major.pad": 2,
                 "ytick.major.pad": 2,
                 "legend.fontsize": 7.5,
@@ -179,54 +198,106 @@ def panels(
 
     Returns: the figure, and its axes as an array of [rows, columns].
     """
-    figure = _empty(style, rows * inches + 1)
+    figure = empty(style, rows * inches + 1)
     return figure, figure.subplots(rows, columns, squeeze=False, **layout)
 
 
-def _empty(style: Mapping[str, Any], height: float) -> Figure:
-    width = WIDTHS.get(style["width"], style["width"])
-    figure = Figure(figsize=(width, style.get("height", height)), dpi=DPI, layout="constrained")
+def across(style: Mapping[str, Any]) -> float:
+    """Width of a style's figure in inches."""
+    return WIDTHS.get(style["width"], style["width"])
+
+
+def empty(style: Mapping[str, Any], height: float) -> Figure:
+    """A figure of the style's width, with its title if it has one.
+
+    Args:
+        height: in inches, if the style states none.
+    """
+    inches = across(style)
+    figure = Figure(figsize=(inches, style.get("height", height)), dpi=DPI, layout="constrained")
     if style.get("title"):
-        figure.suptitle(fill(style["title"], max(20, int(13 * width))))
+        figure.suptitle(wrapped(style["title"], 0.95 * inches, 9.5, lines=4, tail=0))
     return figure
 
 
-def fit(figure: Figure, axes: np.ndarray, style: Mapping[str, Any], inches: float) -> None:
+def fit(figure: Figure, axes: np.ndarray, style: Mapping[str, Any], inches: float | Sequence[float]) -> None:
     """Give the panels their height, whatever stands around them, unless the style states the figure's height.
+
+    Many rows are lower than that, so that the figure fits on a page.
 
     Args:
         axes: the panels, [rows, columns].
-        inches: height of a panel.
+        inches: height of a panel, or of those of each row.
     """
     if "height" in style:
         return
+    needed = float(np.broadcast_to(inches, len(axes)).sum())
     for _ in range(3):
-        figure.draw_without_rendering()
-        lowest = min(ax.get_position().height for ax in axes.flat) * figure.get_figheight()
-        figure.set_figheight(figure.get_figheight() + len(axes) * (inches - lowest))
+        settle(figure)
+        there = sum(min(ax.get_position().height for ax in row if ax in figure.axes) for row in axes)
+        around = figure.get_figheight() * (1 - there)
+        height = around + min(needed, max(LOWEST * needed, TALLEST - around))
+        if abs(height - figure.get_figheight()) < 0.005:
+            break
+        figure.set_figheight(height)
 
 
-def legend(figure: Figure, handles: Sequence[Artist]) -> None:
-    """One legend for the whole figure, below the panels, in as many columns as its width holds, read row by row."""
-    for columns in range(len(handles), 0, -1):
-        # A legend fills its columns one after the other.
-        by_column = [handle for column in range(columns) for handle in handles[column::columns]]
-        drawn = figure.legend(handles=by_column, loc="outside lower center", ncols=columns, frameon=False)
-        if drawn.get_window_extent().width <= figure.bbox.width or columns == 1:
+def settle(figure: Figure) -> None:
+    """Put everything where it will be, as drawing would, but in half the time."""
+    figure.get_layout_engine().execute(figure)
+
+
+def legend(figure: Figure, handles: Sequence[Artist], *more: Sequence[Artist]) -> None:
+    """One legend for the whole figure, below the panels, in as few rows as its width allows, read row by row.
+
+    Args:
+        more: groups of handles that begin a row of their own.
+    """
+    groups = [group for group in (handles, *more) if group]
+    for group in groups:
+        # Of many, two are in each row, however long they are.
+        many = len(group) > 6
+        room = figure.get_figwidth() / (2 if many else 1) - 0.5
+        for handle in group:
+            handle.set_label(wrapped(handle.get_label(), room, 7.5, lines=1 if many else 2))
+
+    def rows(columns: int) -> list[list[Artist]]:
+        return [list(group[at : at + columns]) for group in groups for at in range(0, len(group), columns)]
+
+    for columns in range(max(map(len, groups), default=0), 0, -1):
+        if columns == 1 or _drawn(figure, rows(columns), columns).get_window_extent().width <= figure.bbox.width:
+            figure.legends.clear()
+            # As many rows, but about as long as each other.
+            fewest = next(fewer for fewer in range(1, columns + 1) if len(rows(fewer)) == len(rows(columns)))
+            _drawn(figure, rows(fewest), fewest)
             return
-        drawn.remove()
+        figure.legends.clear()
+
+
+def _drawn(figure: Figure, rows: Sequence[list[Artist]], columns: int) -> Legend:
+    for row in rows[:-1]:
+        row += [Line2D([], [], linestyle="none", label="") for _ in range(columns - len(row))]
+    # A legend fills its columns one after the other.
+    by_column = [row[column] for column in range(columns) for row in rows if column < len(row)]
+    return figure.legend(handles=by_column, loc="outside lower center", ncols=columns, frameon=False)
 
 
 def sentence(style: Mapping[str, Any], text: str) -> Figure:
     """A figure of the style's size that has nothing to show, and says why."""
-    figure = _empty(style, 2)
-    figure.text(0.5, 0.5, fill(text, max(20, int(11 * figure.get_figwidth()))), ha="center", va="center")
+    figure = empty(style, 2)
+    figure.set_layout_engine("none")  # there are no panels to lay out
+    figure.text(0.5, 0.5, wrapped(text, 0.9 * figure.get_figwidth(), 8, lines=20), ha="center", va="center")
     return figure
 
 
 def percent(column: str) -> pl.Expr:
     """A column of layers as percent of all."""
     return pl.col(column) * 100 / pl.col("n_layers")
+
+
+def percentage(level: float) -> str:
+    """A level of confidence as text: 0.95 -> 95%."""
+    return f"{100 * level:g}%"
 
 
 def removed(rows: pl.DataFrame) -> dict[float, str]:
@@ -258,12 +329,21 @@ def ticks(ax: Axes, labels: Mapping[float, str], columns: int, inches: float = T
         columns: of panels in the figure.
         inches: room for a label.
     """
+    ticks_within(ax, labels, 0.75 * ax.figure.get_figwidth() / columns, inches)
+
+
+def ticks_within(ax: Axes, labels: Mapping[float, str], panel: float, inches: float | None = None) -> None:
+    """The same, in a panel whose width in inches is known; the room for a label is its width, if it is not stated."""
     places = dict(zip(labels, ax.xaxis.get_transform().transform(np.array(list(labels))), strict=True))
     left, right = ax.xaxis.get_transform().transform(np.array(ax.get_xlim()))
-    apart = (right - left) * inches * columns / (0.75 * ax.figure.get_figwidth())
+
+    def apart(a: float, b: float) -> bool:
+        needed = inches or (width(labels[a], TICK_POINTS) + width(labels[b], TICK_POINTS)) / 2 + TICK_GAP
+        return abs(places[a] - places[b]) * panel / (right - left) >= needed
+
     labelled: list[float] = []
-    for place, scaled in places.items():
-        if all(abs(scaled - places[other]) >= apart for other in labelled):
+    for place in places:
+        if all(apart(place, other) for other in labelled):
             labelled.append(place)
     ax.set_xticks(labelled, [labels[place] for place in labelled])
     bare = [place for place in labels if place not in labelled]
@@ -274,7 +354,7 @@ def ticks(ax: Axes, labels: Mapping[float, str], columns: int, inches: float = T
 def save(figure: Figure, outputs: Sequence[str | Path]) -> None:
     """Save a figure to every output, in the format of its suffix, atomically and with the same bytes each time."""
     # The layout is settled once: settled anew per format, the outputs would differ from each other.
-    figure.draw_without_rendering()
+    settle(figure)
     figure.set_layout_engine("none")
     for output in outputs:
         with replacing(output) as temporary:
