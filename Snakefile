@@ -26,18 +26,20 @@ include: "workflow/rules/common.smk"
 include: "workflow/rules/similarity.smk"
 include: "workflow/rules/ranking.smk"
 include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/latency.smk"
 include: "workflow/rules/checkpoints.smk"
 include: "workflow/rules/regimes.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/report.smk"
 
 
 rule all:
     default_target: True
     input:
         collect("<results>/figures/{figure}.{format}", figure=config["figures"], format=["png", "pdf"]),
-        "<results>/tables/summary.md",
-        "<results>/tables/recommendation.md",
+        collect("<results>/pages/{page}.html", page=PAGES),
         "<results>/tables/metrics.csv",
+        "<results>/tables/contamination.csv",
     localrule: True
 
 

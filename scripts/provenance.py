@@ -1,5 +1,7 @@
 """Write where a study's numbers come from."""
 
+from typing import Any
+
 from pruning_regimes import origins, summary, tables
 from pruning_regimes.jobs import job
 
@@ -7,16 +9,23 @@ from pruning_regimes.jobs import job
 FOUND = ("revision", "model_class", "n_layers", "protected")
 
 
-def main(keyed: dict[str, dict[str, str]], answers: list[str], retention: str, output: str) -> None:
+def main(
+    keyed: dict[str, dict[str, str]], answers: list[str], retention: str, study: dict[str, Any], output: str
+) -> None:
     """Read the provenance of the tables and write it as Markdown.
 
-    `keyed`: models, domains and benchmarks, each key -> its table.
+    `keyed`: models, domains and benchmarks, each key -> its table; `study`: the config that decides the results.
     """
     found = {name: {key: tables.provenance(file) for key, file in some.items()} for name, some in keyed.items()}
     for key, file in keyed["models"].items():
         row = tables.read(file, "decoder").row(0, named=True)
         found["models"][key]["model"] |= {name: row[name] for name in FOUND}
-    text = origins.markdown(**found, answers=[*map(tables.provenance, answers)], retention=tables.provenance(retention))
+    text = origins.markdown(
+        **found,
+        answers=[*map(tables.provenance, answers)],
+        retention=tables.provenance(retention),
+        study=study,
+    )
     summary.write_text(text, output)
 
 
@@ -29,5 +38,6 @@ if "snakemake" in globals():
             },
             list(snakemake.input.predictions),
             snakemake.input.retention,
+            snakemake.params.study,
             snakemake.output[0],
         )

@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
+from figure_tables import costed
 from simulations import FAMILIES, MARGIN, NULL, SENSITIVE, THREE, Plan, study
 
-from pruning_regimes import findings, regimes, tables
+from pruning_regimes import findings, regimes, sentences, tables
 from pruning_regimes.regimes.recommendation import recommendation
 
 STATISTICS = {"confidence": 0.95, "margin": MARGIN, "keep": 0.85}
@@ -46,6 +47,7 @@ def found(plan: Plan, p: float = 0.2) -> dict[str, pl.DataFrame]:
         "domain_effect": regimes.domain_effect(of, {"a": ("math", ""), "b": ("general", "")}),
         "segments": regimes.segments(of, kept, FAMILIES, MARGIN, 50, 0),
         "recommendation": recommendation(of, STATISTICS["keep"]),
+        "pareto": costed(kept),
         "stability": stability({"a": [0.5, 0.95, 0.99], "b": [0.9, 0.8, 0.7]}),
         "agreement": tables.frame("agreement", [{**agreement, "n_samples": 9, "within": 0.9, "between": 0.8, "p": p}]),
     }
@@ -82,7 +84,14 @@ def test_the_verdict_on_domains_follows_the_interval(low: float, high: float, sa
     study_ = found(NULL)
     effect = study_["domain_effect"].with_columns(effect_low=pl.lit(low), effect_high=pl.lit(high))
     assert f": {said}" in findings.summary({**study_, "domain_effect": effect}, STATISTICS, 0.9).replace(
-        ": each domain is ", ": ").replace(": the ", ": ")  # fmt: skip
+        ": taken together, domains are ", ": ").replace(": the ", ": ")  # fmt: skip
+
+
+def test_the_summary_tells_what_time_and_weights_are_left() -> None:
+    text = findings.summary(found(NULL), STATISTICS, 0.9)
+    cost = text.split("### Cost")[1].splitlines()
+    assert "takes the dense model 0.5 s, one at a time (A processor); its weights are 9.00 GB." in cost[2]
+    assert "takes without 1 layer 0.97 and 0.97; " in cost[3] and "without 12 layers 0.61 and 0.61" in cost[3]
 
 
 def test_what_cannot_be_said_is_said() -> None:
@@ -106,7 +115,7 @@ def test_collapsed_criteria_are_named() -> None:
 
 
 def test_enough_samples_are_those_from_which_on_all_larger_draws_agree() -> None:
-    needed = findings.enough_samples(stability({"a": [0.95, 0.8, 0.9], "b": [0.99], "c": [0.1, 0.2]}), 0.9)
+    needed = sentences.enough_samples(stability({"a": [0.95, 0.8, 0.9], "b": [0.99], "c": [0.1, 0.2]}), 0.9)
     assert needed == {"a": 16, "b": 4, "c": None}
 
 

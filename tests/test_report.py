@@ -27,6 +27,7 @@ def text(*answers: dict[str, Any]) -> str:
         {"chart": made(config={"source": "demo", "samples": 8})},
         answers,
         made(**statistics),
+        {"seed": 0, "models": {"a": {"path": "/home/somebody/models/a"}}},
     )
 
 
@@ -35,6 +36,10 @@ def test_the_origins_name_models_data_and_statistics() -> None:
     assert "| model | path | revision | protected |\n|---|---|---|---|\n| a | x/a | abc |  |\n" in found
     assert "| b | x\\|b |  | 0, 1 |" in found
     assert "| chart | demo | 8 |" in found and "| retention | 0 | 10 | 0.9 | 0.05 | 0.9 |" in found
+
+
+def test_the_config_is_there_without_the_folders_of_a_machine() -> None:
+    assert "```yaml\nseed: 0\nmodels:\n  a:\n    path: a\n```" in text()
 
 
 def test_each_combination_of_versions_has_a_line_with_its_days() -> None:

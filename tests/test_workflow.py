@@ -41,10 +41,22 @@ CONFIG: dict[str, Any] = {
         "chart": {"source": "demo", "group": "math", "samples": 16},
         "attributes": {"source": "demo", "group": "general", "samples": 16},
     },
+    "latency": {"questions": 2, "repeats": 2, "new_tokens": 2},
     "statistics": {"resamples": 200},
 }
 
-FIGURES = ("similarity", "layers", "regimes", "overlap", "domain_effect", "stability")
+FIGURES = (
+    "similarity",
+    "token_groups",
+    "blocks",
+    "layers",
+    "regimes",
+    "overlap",
+    "domain_effect",
+    "stability",
+    "pareto",
+    "examples",
+)
 
 
 def snakemake(
@@ -106,6 +118,15 @@ def test_a_study_ends_with_figures_and_tables_that_keep_their_contracts(study: P
         assert model in (results / "tables" / "summary.md").read_text()
         similarity = tables.read(results / "similarity" / model / "math.parquet", "similarity")
         assert similarity["sample_id"].n_unique() == 8
+        latency = tables.read(results / "latency" / f"{model}.parquet", "latency")
+        variants = tables.read(results / "variants" / f"{model}.parquet", "variants")
+        assert set(latency["variant_id"]) == set(variants["variant_id"])
+        assert set(latency.select("cost_class", "n_removed").rows()) == set(
+            enumerate(sorted(set(variants["n_removed"])))
+        )
+    costs = pl.read_csv(results / "tables" / "cost.csv")
+    assert len(costs) == 2 * (1 + 3 * 2) and (costs["speed_up"] > 0).all()
+    assert not tables.read(results / "regimes" / "pareto.parquet", "pareto").filter("on_frontier", "control").height
     provenance = tables.provenance(results / "predictions" / "demo-llava" / "chart" / "1.parquet")
     assert provenance["package_version"] and provenance["libraries"]["torch"]
 
@@ -227,18 +248,37 @@ def test_a_benchmarks_size_concerns_that_benchmark_only(study: Path) -> None:
 def test_a_benchmarks_group_concerns_the_statistics_only(study: Path) -> None:
     config = copy.deepcopy(CONFIG)
     config["benchmarks"]["chart"]["group"] = "charts"
-    drawn = {"figure_regimes": 1, "figure_domain_effect": 1}
-    assert planned(study, config) == {"regimes": 1, "summary": 1, **drawn, "all": 1, "total": 5}
+    drawn = {"figure_regimes": 1, "figure_domain_effect": 1, "figure_pareto": 1}
+    told = {"pareto": 1, "summary": 1, "provenance": 1, "page": 4}
+    assert planned(study, config) == {"regimes": 1, **told, **drawn, "all": 1, "total": 12}
+
+
+def test_settings_of_the_latency_concern_the_time_only(study: Path) -> None:
+    config = copy.deepcopy(CONFIG)
+    config["latency"]["new_tokens"] = 3
+    jobs = {"latency": 2, "pareto": 1, "summary": 1, "page": 3, "figure_pareto": 1, "all": 1}
+    assert planned(study, config) == {**jobs, "total": 9}
+
+
+@pytest.mark.parametrize(("gpus", "threads"), [(0, 3), (1, 1)])
+def test_nothing_runs_beside_a_job_that_measures_time_on_the_cpu(gpus: int, threads: int, tmp_path: Path) -> None:
+    config = copy.deepcopy(CONFIG)
+    config["models"] = {"demo-llava": {**CONFIG["models"]["demo-llava"], "gpus": gpus}}
+    target = "results/latency/demo-llava.parquet"
+    done = snakemake(tmp_path, config, target, "--dry-run", "--cores", "3")
+    (said,) = re.findall(r"^rule latency:\n(.*?)\n\n", done.stdout + done.stderr, re.M | re.S)
+    assert int((re.findall(r"threads: (\d+)", said) or [1])[0]) == threads
 
 
 def test_settings_of_the_statistics_concern_the_statistics_only(study: Path) -> None:
     config = copy.deepcopy(CONFIG)
     config["statistics"]["margin"] = 0.1
     assert set(planned(study, config)) == {
-        "regimes", "summary", "figure_regimes", "figure_domain_effect", "all", "total"
+        "regimes", "pareto", "summary", "provenance", "page", "figure_regimes", "figure_domain_effect",
+        "figure_pareto", "all", "total",
     }  # fmt: skip
     config = {**CONFIG, "stability": {"overlap": 0.8}}
-    assert set(planned(study, config)) == {"summary", "all", "total"}
+    assert set(planned(study, config)) == {"summary", "page", "all", "total"}
 
 
 def test_a_key_that_stands_twice_is_refused(study: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import polars as pl
 import torch
 
 from benchmarks.measure import ratios, spread
+from pruning_regimes.latency import device_name
 from pruning_regimes.tables import replacing
 
 COLUMNS = {
@@ -71,15 +71,8 @@ def row(
 
 def machine(device: torch.device, threads: int) -> str:
     """The machine in words, without its name or paths."""
-    cpu = f"{_cpu()}, {os.cpu_count()} cores, {threads} threads, torch {torch.__version__}"
+    cpu = f"{device_name(())}, {os.cpu_count()} cores, {threads} threads, torch {torch.__version__}"
     return f"{torch.cuda.get_device_name(device)}; {cpu}" if device.type == "cuda" else cpu
-
-
-def _cpu() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
 
 
 def write(rows: Iterable[dict[str, object]], on: str, stem: Path) -> pl.DataFrame:

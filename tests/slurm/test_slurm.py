@@ -37,7 +37,7 @@ HURRY = (
 ).split()
 MODEL = "demo-llava"
 ANSWERS = 64 * 8  # of a benchmark: questions x variants
-LIGHT = {"contamination", "stability", "scores", "regimes"}
+LIGHT = {"contamination", "stability", "latency", "scores", "regimes"}
 
 
 def config(gpus: int = 0) -> dict[str, Any]:

@@ -33,6 +33,7 @@ def job(log_file: str | os.PathLike[str], gpus: int = 0) -> Iterator[None]:
     Path(log_file).parent.mkdir(parents=True, exist_ok=True)
     with open(log_file, "w", buffering=1) as log, redirect_stderr(log):
         logging.basicConfig(stream=log, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True)
+        logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every table of a font that it keeps
         try:
             with leased(gpus):
                 yield

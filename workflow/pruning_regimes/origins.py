@@ -6,6 +6,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import yaml
+
+from pruning_regimes.tables import portable
+
 Provenance = Mapping[str, Any]
 MADE_BY = ("package_version", "git_commit", "python", "libraries")
 
@@ -16,6 +20,7 @@ def markdown(
     benchmarks: Mapping[str, Provenance],
     answers: Sequence[Provenance],
     retention: Provenance,
+    study: Mapping[str, Any],
 ) -> str:
     """The provenance of a study.
 
@@ -23,6 +28,7 @@ def markdown(
         models, domains, benchmarks: key -> provenance of its decoder, calibration and benchmark table.
         answers: provenance of the predictions tables.
         retention: provenance of the retention table.
+        study: the config with its defaults, as far as it decides the results.
     """
     every = [*models.values(), *domains.values(), *benchmarks.values(), *answers, retention]
     parts = ["# Provenance", "", *_versions(every), ""]
@@ -30,6 +36,16 @@ def markdown(
     for title, word, some in (("Domains", "domain", domains), ("Benchmarks", "benchmark", benchmarks)):
         parts += [f"## {title}", "", *_table(word, {key: one["config"] for key, one in some.items()}), ""]
     parts += ["## Statistics", "", *_table("table", {"retention": _settings(retention)}), ""]
+    config = yaml.safe_dump(portable(study), sort_keys=False, allow_unicode=True, width=100)
+    parts += [
+        "## Config",
+        "",
+        "With its defaults, as far as it decides the results:",
+        "",
+        "```yaml",
+        config + "```",
+        "",
+    ]
     return "\n".join(parts)
 
 

@@ -3,6 +3,22 @@
 In: results/tables/, and the provenance of tables. Out: results/tables/provenance.md, results/pages/.
 """
 
+import json
+from collections import defaultdict
+
+# What decides the results: neither the figures' looks, nor how many jobs and samples run at a time.
+STUDY = {key: value for key, value in config.items() if key not in ("figures", "evaluation")}
+STUDY["models"] = {
+    name: {key: value for key, value in entry.items() if key not in ("gpus", "batch_size")}
+    for name, entry in config["models"].items()
+}
+
+# Figure -> sentences that say what it shows: captions are made when the tables are there, and see the config alone.
+config["found"] = defaultdict(list)
+for file in filter(Path.is_file, [RESULTS / "tables" / "found.json"]):
+    for figure, said in json.loads(file.read_text()).items():
+        config["found"][figure] = [sentence.replace("_", r"\_") for sentence in said]  # no links in names
+
 # Page -> its place in the report.
 PAGES = {
     "summary": "1 Findings",
@@ -35,6 +51,7 @@ rule provenance:
         models=MODELS,
         domains=DOMAINS,
         benchmarks=BENCHMARKS,
+        study=STUDY,
         package=package("origins"),
     script:
         "../../scripts/provenance.py"
