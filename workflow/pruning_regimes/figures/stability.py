@@ -34,7 +34,7 @@ EMPTY = "There is no stability to show: no criterion of this study depends on ca
 CHANCE = {"color": INK, "linewidth": 1, "linestyle": (0, (4, 3)), "zorder": 1}
 SIZE = 3.2  # of markers, in points
 SPREAD = 0.4  # of the distance from one number of samples to the next, on which the criteria's markers stand
-FEW = 3  # criteria whose bands can be told apart
+FEW = 3  # criteria whose limits can be told apart
 
 
 def draw(
@@ -52,13 +52,13 @@ def figure(stability: pl.DataFrame, style: Mapping[str, Any], resamples: int, co
         stability: the stability tables of all models.
         style: as in the config.
         resamples: draws that each mean is over.
-        confidence: share of them within the limits, which are drawn as bands if criteria are few.
+        confidence: share of them within the limits, which are drawn as bars if criteria are few.
     """
     criteria = looks(in_order(stability["criterion"]), CRITERIA, style)
     stability = chosen(stability, style, "criterion")
     if stability.is_empty():
         return sentence(style, EMPTY)
-    sizes, banded = stability["n_samples"].unique().sort().to_list(), len(criteria) <= FEW
+    sizes, limited = stability["n_samples"].unique().sort().to_list(), len(criteria) <= FEW
     labels = {size: str(size) for size in [sizes[-1], *sizes[:-1]]}
     curves = grid(style, in_order(stability["model"]), in_order(stability["budget"]), NARROWEST, PANEL)
     for (model, budget), ax in curves.panels.items():
@@ -67,26 +67,26 @@ def figure(stability: pl.DataFrame, style: Mapping[str, Any], resamples: int, co
         ax.set_xlim(sizes[0] / 2**0.4, sizes[-1] * 2**0.4)
         ticks_within(ax, labels, curves.inches)
         ax.axhline(part["expected_jaccard"][0], **CHANCE)
-        _curves(ax, part, criteria, banded)
+        _curves(ax, part, criteria, limited)
         curves.title(model, budget, f"{part['n_removed'][0]} removed")
     ax.set_ylim(-0.03, 1.03)  # of all panels, as they share their axis
     curves.below("samples per domain")
     keys = [key(look, SIZE) for look in criteria.values()]
     legend(curves.figure, [*keys, Line2D([], [], **CHANCE, label="random layers")])
     curves.fit(style, PANEL)
-    drawn = f"mean and {percentage(confidence)}\u00a0interval" if banded else "mean"
+    drawn = f"mean and {percentage(confidence)}\u00a0interval" if limited else "mean"
     curves.beside(f"Jaccard overlap with the layers that all samples choose ({drawn} of {resamples} draws)")
     return curves.figure
 
 
-def _curves(ax: Axes, part: pl.DataFrame, criteria: Mapping[str, Look], banded: bool) -> None:
-    """A line per criterion, with its limits if it is banded."""
+def _curves(ax: Axes, part: pl.DataFrame, criteria: Mapping[str, Look], limited: bool) -> None:
+    """A line per criterion, with its limits if they are wanted."""
     for index, (criterion, look) in enumerate(criteria.items()):
         # Side by side, so that no criterion hides others that are as stable.
         aside = SPREAD * ((index + 0.5) / len(criteria) - 0.5)
         points = part.filter(pl.col("criterion") == criterion).with_columns(pl.col("n_samples") * 2**aside)
         line = {**marked(look, SIZE), "linestyle": "-", "linewidth": 1.2}
         ax.plot(points["n_samples"], points["jaccard"], **line, label=look.label)
-        if banded:
-            limits = points["jaccard_low"], points["jaccard_high"]
-            ax.fill_between(points["n_samples"], *limits, color=look.colour, alpha=0.15, linewidth=0)
+        if limited:
+            ends = points["jaccard_low"], points["jaccard_high"]
+            ax.vlines(points["n_samples"], *ends, color=look.colour, linewidth=1, alpha=0.5)

@@ -34,7 +34,6 @@ INK = "#333333"
 MARGIN = 0.06  # of a horizontal axis of budgets, beside the first and the last of them
 TALLEST = 9.0  # inches of a figure that fits on a page
 LOWEST = 0.6  # of its height, at least, stays to a panel for that
-TICK_INCHES = 0.32  # room for a tick label such as (12%)
 TICK_POINTS, TICK_GAP = 7.0, 0.04  # size of a tick's label, and inches between two of them
 LAYERS = "decoder layers removed\n(share of all)"
 UNDEFINED = "retention is undefined:\nthe dense model is not clearly\nabove chance on every\nbenchmark of this group"
@@ -321,19 +320,14 @@ def dodge(places: Sequence[float], n: int, spread: float = 0.6) -> list[float]:
     return [room * ((index + 0.5) / n - 0.5) for index in range(n)]
 
 
-def ticks(ax: Axes, labels: Mapping[float, str], columns: int, inches: float = TICK_INCHES) -> None:
+def ticks_within(ax: Axes, labels: Mapping[float, str], panel: float, inches: float | None = None) -> None:
     """Ticks of a horizontal axis whose limits are set; where labels would collide, only the first is written.
 
     Args:
         labels: place -> label, the most important first.
-        columns: of panels in the figure.
-        inches: room for a label.
+        panel: width of the panel in inches.
+        inches: room for a label, by its width if not stated.
     """
-    ticks_within(ax, labels, 0.75 * ax.figure.get_figwidth() / columns, inches)
-
-
-def ticks_within(ax: Axes, labels: Mapping[float, str], panel: float, inches: float | None = None) -> None:
-    """The same, in a panel whose width in inches is known; the room for a label is its width, if it is not stated."""
     places = dict(zip(labels, ax.xaxis.get_transform().transform(np.array(list(labels))), strict=True))
     left, right = ax.xaxis.get_transform().transform(np.array(ax.get_xlim()))
 
