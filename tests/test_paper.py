@@ -115,6 +115,7 @@ def test_the_papers_flow_with_every_known_benchmark(tmp_path: Path) -> None:
         miniatures.write(name, tmp_path / name, N)
         config["benchmarks"][name] = {"source": "public", "path": name, "max_new_tokens": 4}
     config["statistics"] = {"resamples": 200}
+    config["latency"] = {"questions": 1, "repeats": 1, "new_tokens": 2}
     # The miniatures of calibration sets and benchmarks show the same pictures.
     refused = snakemake(tmp_path, config, "results/tables/contamination.csv", check=False)
     assert "Calibration and evaluation share data: " in refused.stderr

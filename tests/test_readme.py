@@ -49,7 +49,7 @@ def test_each_takes_less_than_15_lines() -> None:
 
 
 def test_a_model_of_ones_own(study: dict[str, Any], tmp_path: Path) -> None:
-    study["models"] = snippet("model")
+    study |= snippet("model")
     done = snakemake(tmp_path, study, "--dry-run")
     assert "Qwen/Qwen2.5-VL-3B-Instruct" in done.stdout + done.stderr
     # The same keys, with a directory for the hub's id and without a GPU.
@@ -59,7 +59,7 @@ def test_a_model_of_ones_own(study: dict[str, Any], tmp_path: Path) -> None:
 
 
 def test_a_domain_of_ones_own(study: dict[str, Any], tmp_path: Path) -> None:
-    study["domains"] = snippet("domain")
+    study |= snippet("domain")
     snakemake(tmp_path, study, "--dry-run")
     del study["domains"]["math"]  # is downloaded
     profile = "results/similarity/demo-llava/profile.parquet"
@@ -68,7 +68,7 @@ def test_a_domain_of_ones_own(study: dict[str, Any], tmp_path: Path) -> None:
 
 
 def test_a_benchmark_of_ones_own(study: dict[str, Any], tmp_path: Path) -> None:
-    study["benchmarks"] = snippet("benchmark")
+    study |= snippet("benchmark")
     miniatures.write("mathvista", tmp_path / "mathvista", 8)
     study["benchmarks"]["mathvista"] |= {"path": str(tmp_path / "mathvista"), "samples": 8}
     targets = [f"results/scores/demo-llava/{name}.parquet" for name in ("mathvista", "mine")]

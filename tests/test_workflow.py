@@ -256,8 +256,8 @@ def test_a_benchmarks_group_concerns_the_statistics_only(study: Path) -> None:
 def test_settings_of_the_latency_concern_the_time_only(study: Path) -> None:
     config = copy.deepcopy(CONFIG)
     config["latency"]["new_tokens"] = 3
-    jobs = {"latency": 2, "pareto": 1, "summary": 1, "page": 3, "figure_pareto": 1, "all": 1}
-    assert planned(study, config) == {**jobs, "total": 9}
+    jobs = {"latency": 2, "pareto": 1, "summary": 1, "provenance": 1, "page": 4, "figure_pareto": 1, "all": 1}
+    assert planned(study, config) == {**jobs, "total": 11}
 
 
 @pytest.mark.parametrize(("gpus", "threads"), [(0, 3), (1, 1)])
@@ -278,7 +278,7 @@ def test_settings_of_the_statistics_concern_the_statistics_only(study: Path) -> 
         "figure_pareto", "all", "total",
     }  # fmt: skip
     config = {**CONFIG, "stability": {"overlap": 0.8}}
-    assert set(planned(study, config)) == {"summary", "page", "all", "total"}
+    assert set(planned(study, config)) == {"summary", "provenance", "page", "all", "total"}
 
 
 def test_a_key_that_stands_twice_is_refused(study: Path) -> None:
@@ -299,7 +299,7 @@ def test_a_new_criterion_computes_only_the_answers_of_its_new_variants(study: Pa
         model: set(tables.read(study / "results" / "variants" / f"{model}.parquet", "variants")["variant_id"])
         for model in CONFIG["models"]
     }
-    snakemake(directory, config)
+    snakemake(directory, config, "results/regimes/retention.parquet")
     new = 0
     for model, known in before.items():
         after = tables.read(directory / "results" / "variants" / f"{model}.parquet", "variants")
@@ -312,8 +312,12 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_answers(study: Path, tmp_pa
     directory = tmp_path / "killed"
     # A job per budget, while the other study has one for all: who shares a job does not change an answer.
     config = {**CONFIG, "evaluation": {"budgets_per_job": 1}}
+    target = "results/regimes/retention.parquet"
     process = subprocess.Popen(
-        command(directory, config), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command(directory, config, target),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     predictions, tables_of = directory / "results" / "predictions", "*/*/[0-9]*.parquet"
     deadline = time.monotonic() + 120
@@ -325,7 +329,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_answers(study: Path, tmp_pa
     kept = {path: path.stat().st_mtime_ns for path in predictions.glob(tables_of)}
     assert 3 <= len(kept) < 12
     snakemake(directory, config, "--unlock")
-    snakemake(directory, config, "--rerun-incomplete")
+    snakemake(directory, config, "--rerun-incomplete", target)
     assert sum(path.stat().st_mtime_ns == before for path, before in kept.items()) >= len(kept) - 2
     for path in (study / "results" / "predictions").glob(tables_of):
         expected = tables.read(path, "predictions")

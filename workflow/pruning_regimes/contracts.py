@@ -195,9 +195,9 @@ SCHEMAS: dict[str, dict[str, Any]] = {
         "threads": pl.Int32,
     },
     # An example: a question that the dense model answers rightly, with its answer and those of a criterion's first
-    # replicate, in the order of layers removed. first_wrong: layers removed when the answer is wrong for the first time;
-    # n_alike: questions of the benchmark of which that is so too, of n_right that the dense model answers rightly. read:
-    # what the score's rule read in the answer, "" if nothing.
+    # replicate, in the order of layers removed. first_wrong: layers removed when the answer is wrong for the first
+    # time; n_alike: questions of the benchmark of which that is so too, of n_right that the dense model answers
+    # rightly. read: what the score's rule read in the answer, "" if nothing.
     "examples": {
         "benchmark": pl.String,
         "sample_id": pl.String,

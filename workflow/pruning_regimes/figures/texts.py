@@ -78,7 +78,7 @@ def _lines(text: str, inches: float, points: float) -> list[str]:
             lines.append("")
             used = 0.0
         for letter in word:
-            if lines[-1] and used + _advance(letter) > room and not letter.isspace():
+            if lines[-1] and used + _advance(letter) > room and letter != " ":
                 lines.append("")
                 used = 0.0
             lines[-1] += letter
