@@ -100,7 +100,7 @@ def test_an_edited_file_of_criteria_concerns_its_criteria_only(study: tuple[Path
     file.write_text(OWN.replace("-study.similarity", "+study.similarity"))
     assert planned(directory, config)["ranking"] == 2  # small_update, and apart, which walks it
     before = computed_answers(directory)
-    snakemake(directory, config)
+    snakemake(directory, config, "results/regimes/retention.parquet")
     layers = tables.read(directory / "results" / "ranking" / "demo-llava" / "small_update.parquet", "layers")
     first = layers.filter(pl.col("order") == 0, pl.col("budget") == "1").row(0, named=True)
     assert first["score"] == layers["score"].max() > 0
