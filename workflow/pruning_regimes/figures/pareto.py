@@ -89,7 +89,7 @@ def figure(pareto: pl.DataFrame, style: Mapping[str, Any], confidence: float) ->
     for line in costs.lines():
         line[0].set_ylabel(f"retention\n({percentage(confidence)} interval)")
     costs.below(f"seconds per question\n(answer of {pareto['tokens'][0]} tokens)")
-    legend(costs.figure, *_keys(criteria, controls))
+    legend(costs.figure, *_keys(criteria, controls, "criteria" in style))
     costs.figure.draw_without_rendering()  # the upper axes have their limits from here on
     for top, rows in tops:
         sizes = _sizes(rows, unit)
@@ -175,15 +175,20 @@ def _machine(row: Mapping[str, Any]) -> str:
     return row["device"] if row["peak_bytes"] is not None else f"{row['device']}, {row['threads']} thread"
 
 
-def _keys(criteria: Mapping[str, Look], controls: set[str]) -> tuple[list[Artist], list[Artist]]:
-    """The legend's entries: criteria, and what else is drawn."""
+def _keys(criteria: Mapping[str, Look], controls: set[str], some: bool) -> tuple[list[Artist], list[Artist]]:
+    """The legend's entries: criteria, and what else is drawn.
+
+    Args:
+        some: whether criteria are left out, which may yet be on the frontier.
+    """
+    frontier = "Pareto frontier of all criteria" if some else "Pareto frontier"
     size = _size(criteria)
     return [
         Line2D([], [], **marked(look, size), alpha=FAINT if name in controls else 1, label=look.label)
         for name, look in criteria.items()
     ], [
         Line2D([], [], **WHOLE, label="dense"),
-        Line2D([], [], **FRONTIER, label="Pareto frontier"),
+        Line2D([], [], **FRONTIER, label=frontier),
         Patch(**TIME, label="quartiles of the time"),
     ]
 
