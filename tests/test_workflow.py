@@ -6,6 +6,7 @@ import copy
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -251,6 +252,21 @@ def test_a_benchmarks_group_concerns_the_statistics_only(study: Path) -> None:
     drawn = {"figure_regimes": 1, "figure_domain_effect": 1, "figure_pareto": 1}
     told = {"pareto": 1, "summary": 1, "provenance": 1, "page": 4}
     assert planned(study, config) == {"regimes": 1, **told, **drawn, "all": 1, "total": 12}
+
+
+def test_the_recommended_command_exports_that_checkpoint(study: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "copy"
+    subprocess.run(["cp", "-a", str(study), str(directory)], check=True)
+    page = "results/tables/recommendation.md"
+    snakemake(directory, {**CONFIG, "statistics": {"resamples": 200, "keep": 0.01}}, page)
+    said = re.findall(r"^    snakemake (--configfile study.yaml --cores 8 .+)$", (directory / page).read_text(), re.M)
+    options = shlex.split(said[0])
+    fixed = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(directory), "--dry-run"]
+    options[1] = str(directory / options[1])
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", *fixed, *options], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0 and re.search(r"^checkpoint +1$", done.stdout + done.stderr, re.M), done.stderr
 
 
 def test_settings_of_the_latency_concern_the_time_only(study: Path) -> None:

@@ -6,11 +6,12 @@ In: results/scores/, results/variants/, results/stability/, results/latency/. Ou
 STATISTICS = ["retention", "sensitivity", "advantage", "domain_effect", "segments", "recommendation"]
 # As CSV: what is no list of lists.
 TABLES = ["profile", "gap", "block_profile", *STATISTICS[:-1], "overlap", "stability", "ranks", "agreement", "cost"]
-# What exports a checkpoint, up to the name of its directory.
+# What exports a checkpoint, up to the name of its directory; the config's option takes whatever follows, up to the next.
 EXPORT = " ".join(
     [
-        "snakemake --cores 8",
-        *(f"--configfile {shown(file)}" for file in workflow.overwrite_configfiles),
+        "snakemake",
+        *(["--configfile", *map(shown, workflow.overwrite_configfiles)] if workflow.overwrite_configfiles else []),
+        "--cores 8",
         f"{RESULTS}/checkpoints/",
     ]
 )
