@@ -2,13 +2,8 @@
 
 from typing import Any
 
-import polars as pl
-
 from pruning_regimes import latency, models, tables
 from pruning_regimes.jobs import job
-
-# Times as many questions are read as are timed, since some may not be answered; all have too many images.
-SPARE = 4
 
 
 def main(
@@ -21,12 +16,10 @@ def main(
 ) -> None:
     """Time the variants on questions of the benchmarks (name -> table) and write the latency table."""
     entry = models.pinned(entry, tables.read(decoder, "decoder").row(0, named=True))
-    most = SPARE * plan["questions"]
-    first = {name: pl.read_parquet(path, columns=["sample_id"], n_rows=most) for name, path in benchmarks.items()}
-    rows = {name: pl.col("sample_id").is_in(table["sample_id"].to_list()) for name, table in first.items()}
-    questions = {name: tables.read(path, "benchmark", rows[name]) for name, path in benchmarks.items()}
+    measuring = latency.Plan(**plan)
+    questions = {name: latency.first_questions(path, measuring) for name, path in benchmarks.items()}
     made_from = {"variants": tables.provenance(variants), "model": entry, "latency": plan, "benchmarks": [*questions]}
-    table = latency.measure(models.load(entry), tables.read(variants, "variants"), questions, latency.Plan(**plan))
+    table = latency.measure(models.load(entry), tables.read(variants, "variants"), questions, measuring)
     tables.write(table, "latency", output, made_from)
 
 

@@ -10,6 +10,7 @@ encoded within it, but the processor's work, which no variant changes, is not in
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -29,9 +30,10 @@ from pruning_regimes.errors import DataError, ModelError
 from pruning_regimes.models import Loaded
 from pruning_regimes.progress import Progress
 from pruning_regimes.prompts import context, decode, inputs, prompts, shown_images
-from pruning_regimes.tables import frame
+from pruning_regimes.tables import frame, n_rows, read
 
 Clock = Callable[[], float]
+SPARE = 4  # times as many questions of each benchmark are read as are timed in all
 QUARTILES = {"seconds_low": 0.25, "seconds": 0.5, "seconds_high": 0.75}
 
 
@@ -65,6 +67,18 @@ class Run:
     decode: float
     answer: float
     working_bytes: int | None
+
+
+def first_questions(path: str | os.PathLike[str], plan: Plan) -> pl.DataFrame:
+    """The first questions of a benchmark table: more than are timed, since the model may not answer some of them.
+
+    Only these are read: the images of all would be too many.
+
+    Raises: DataError if the file is no benchmark table.
+    """
+    n_rows(path, "benchmark")  # for its checks
+    names = pl.read_parquet(path, columns=["sample_id"], n_rows=SPARE * plan.questions)["sample_id"]
+    return read(path, "benchmark", pl.col("sample_id").is_in(names.to_list()))
 
 
 @torch.inference_mode()
