@@ -31,7 +31,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 
-from pruning_regimes.contracts import REGIMES
+from pruning_regimes.contracts_statistics import REGIMES
 from pruning_regimes.figures import regimes, style
 
 MANY = STUDIES["one model, thirteen criteria"]

@@ -15,7 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.transforms import ScaledTranslation, Transform
 
-from pruning_regimes.contracts import DENSE, REGIMES
+from pruning_regimes.contracts import DENSE
+from pruning_regimes.contracts_statistics import REGIMES
 from pruning_regimes.figures.ends import End, Labels, room
 from pruning_regimes.figures.grid import Grid, grid
 from pruning_regimes.figures.style import (
