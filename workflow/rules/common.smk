@@ -182,7 +182,7 @@ def answered_calibrations(wildcards):
 
 def shown(path):
     """A path as a command names it: without the folders above the working directory."""
-    return os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else path
+    return os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else str(path)
 
 
 def kept(path):
