@@ -36,7 +36,7 @@ include: "workflow/rules/report.smk"
 rule all:
     default_target: True
     input:
-        collect("<results>/figures/{figure}.{format}", figure=config["figures"], format=["png", "pdf"]),
+        collect("<results>/figures/{figure}.{format}", figure=config["figures"], format=["png", "pdf", "html"]),
         collect("<results>/pages/{page}.html", page=PAGES),
         "<results>/tables/metrics.csv",
         "<results>/tables/contamination.csv",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -35,7 +37,6 @@ from figure_tables import examples as example_answers
 from matplotlib import pyplot
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
 from PIL import Image
 
 from pruning_regimes.figures import (
@@ -73,12 +74,12 @@ each_figure = pytest.mark.parametrize(("module", "drawn"), ALL.items(), ids=[mod
 
 
 @each_figure
-def test_png_and_pdf_have_the_same_bytes_when_drawn_twice(module: ModuleType, drawn: Drawn, tmp_path: Path) -> None:
+def test_outputs_have_the_same_bytes_when_drawn_twice(module: ModuleType, drawn: Drawn, tmp_path: Path) -> None:
     for folder in ("a", "b"):
         module.draw(
             *drawn(),
             STYLES.get(module, STYLE),
-            [tmp_path / folder / "figure.png", str(tmp_path / folder / "figure.pdf")],
+            [tmp_path / folder / name for name in ("figure.html", "figure.png", "figure.pdf")],
             **MORE.get(module, {}),
         )
     for name, start in (("figure.png", b"\x89PNG"), ("figure.pdf", b"%PDF")):
@@ -86,7 +87,12 @@ def test_png_and_pdf_have_the_same_bytes_when_drawn_twice(module: ModuleType, dr
         assert first.startswith(start) and len(first) > 8_000
         assert first == second
         assert b"CreationDate" not in first
-    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["figure.pdf", "figure.png"]
+    page = (tmp_path / "a" / "figure.html").read_text()
+    assert (
+        base64.b64decode(re.search(r'src="data:image/png;base64,([^"]+)"', page)[1])
+        == (tmp_path / "a" / "figure.png").read_bytes()
+    )
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["figure.html", "figure.pdf", "figure.png"]
 
 
 @each_figure
@@ -136,11 +142,11 @@ def test_a_failed_save_leaves_the_old_figure(tmp_path: Path, monkeypatch: pytest
     path = tmp_path / "figure.png"
     path.write_text("old")
 
-    def fail(self: Figure, file: Path, **_: Any) -> None:
-        Path(file).write_text("half")
+    def fail(self: Path, data: bytes) -> None:
+        self.write_text("half")
         raise OSError("disk full")
 
-    monkeypatch.setattr(Figure, "savefig", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(OSError, match="disk full"):
         overlap.draw(overlaps(), SHADED, [path])
     assert [file.read_text() for file in tmp_path.iterdir()] == ["old"]

@@ -56,3 +56,10 @@ def test_a_page_is_whole_and_shows_html_as_text() -> None:
     assert found.startswith("<!doctype html>") and "<title>One &amp; two</title>" in found
     assert "<td>&lt;script&gt;x&lt;/script&gt;</td>" in found and "<script" not in found
     assert "<link" not in found and "http" not in found
+
+
+def test_a_picture_is_a_whole_page_as_wide_as_text() -> None:
+    found = pages.picture(b"\x89PNG", "a <b>")
+    assert found.startswith("<!doctype html>") and "<title>a &lt;b&gt;</title>" in found
+    assert '<img src="data:image/png;base64,iVBORw==" alt="a &lt;b&gt;">' in found
+    assert "http" not in found

@@ -393,7 +393,7 @@ def test_the_report_holds_every_figure(study: Path) -> None:
     snakemake(study, CONFIG, "--report", "report.html")
     report = (study / "report.html").read_text()
     for name in FIGURES:
-        assert f"{name}.png" in report
+        assert f"figures/{name}.html" in report
 
 
 def test_one_figure_can_be_asked_for(study: Path, tmp_path: Path) -> None:

@@ -70,12 +70,12 @@ def cost(pareto: pl.DataFrame) -> pl.DataFrame:
 
 
 def markdown(retention: pl.DataFrame) -> str:
-    """The summary: per model the dense accuracies, then retention per group, criterion and number of layers removed.
+    """The numbers: per model the dense accuracies, then retention per group, criterion and number of layers removed.
 
     Args:
         retention: the retention table.
     """
-    parts = ["# Summary", ""]
+    parts = ["# Retention", ""]
     for model in retention["model"].unique(maintain_order=True):
         rows = retention.filter(pl.col("model") == model)
         parts += [f"## {model} ({rows['n_layers'][0]} decoder layers)", "", *_dense(rows), "", *_failed(rows)]

@@ -1,7 +1,7 @@
 """Figures: each reads its table and its own style, and nothing else.
 
 In: results/similarity/, results/variants/, results/regimes/, results/examples/. Out: results/figures/{figure}.png and
-.pdf.
+.pdf, and .html with the PNG in it, for the report.
 """
 
 
@@ -11,11 +11,12 @@ rule figure_similarity:
         gaps=collect("<results>/similarity/{model}/profile.gap.parquet", model=MODELS),
     output:
         report(
-            "<results>/figures/similarity.png",
+            "<results>/figures/similarity.html",
             caption="../report/similarity.rst",
             category="2 Similarity",
             labels={"figure": "similarity"},
         ),
+        "<results>/figures/similarity.png",
         "<results>/figures/similarity.pdf",
     log:
         "<logs>/figures/similarity.log",
@@ -34,11 +35,12 @@ rule figure_token_groups:
         collect("<results>/similarity/{model}/profile.parquet", model=MODELS),
     output:
         report(
-            "<results>/figures/token_groups.png",
+            "<results>/figures/token_groups.html",
             caption="../report/token_groups.rst",
             category="2 Similarity",
             labels={"figure": "token groups"},
         ),
+        "<results>/figures/token_groups.png",
         "<results>/figures/token_groups.pdf",
     log:
         "<logs>/figures/token_groups.log",
@@ -56,11 +58,12 @@ rule figure_blocks:
         collect("<results>/similarity/{model}/profile.blocks.parquet", model=MODELS),
     output:
         report(
-            "<results>/figures/blocks.png",
+            "<results>/figures/blocks.html",
             caption="../report/blocks.rst",
             category="2 Similarity",
             labels={"figure": "blocks"},
         ),
+        "<results>/figures/blocks.png",
         "<results>/figures/blocks.pdf",
     log:
         "<logs>/figures/blocks.log",
@@ -78,11 +81,12 @@ rule figure_layers:
         collect("<results>/variants/{model}.parquet", model=MODELS),
     output:
         report(
-            "<results>/figures/layers.png",
+            "<results>/figures/layers.html",
             caption="../report/layers.rst",
             category="3 Layers",
             labels={"figure": "layers"},
         ),
+        "<results>/figures/layers.png",
         "<results>/figures/layers.pdf",
     log:
         "<logs>/figures/layers.log",
@@ -101,11 +105,12 @@ rule figure_regimes:
         **{table: f"<results>/regimes/{table}.parquet" for table in ("retention", "segments", "sensitivity")},
     output:
         report(
-            "<results>/figures/regimes.png",
+            "<results>/figures/regimes.html",
             caption="../report/regimes.rst",
             category="4 Retention",
             labels={"figure": "regimes"},
         ),
+        "<results>/figures/regimes.png",
         "<results>/figures/regimes.pdf",
     log:
         "<logs>/figures/regimes.log",
@@ -124,11 +129,12 @@ rule figure_overlap:
         "<results>/regimes/overlap.parquet",
     output:
         report(
-            "<results>/figures/overlap.png",
+            "<results>/figures/overlap.html",
             caption="../report/overlap.rst",
             category="3 Layers",
             labels={"figure": "overlap"},
         ),
+        "<results>/figures/overlap.png",
         "<results>/figures/overlap.pdf",
     log:
         "<logs>/figures/overlap.log",
@@ -147,11 +153,12 @@ rule figure_domain_effect:
         retention="<results>/regimes/retention.parquet",
     output:
         report(
-            "<results>/figures/domain_effect.png",
+            "<results>/figures/domain_effect.html",
             caption="../report/domain_effect.rst",
             category="4 Retention",
             labels={"figure": "domain effect"},
         ),
+        "<results>/figures/domain_effect.png",
         "<results>/figures/domain_effect.pdf",
     log:
         "<logs>/figures/domain_effect.log",
@@ -170,11 +177,12 @@ rule figure_stability:
         collect("<results>/stability/{model}.parquet", model=MODELS),
     output:
         report(
-            "<results>/figures/stability.png",
+            "<results>/figures/stability.html",
             caption="../report/stability.rst",
             category="3 Layers",
             labels={"figure": "stability"},
         ),
+        "<results>/figures/stability.png",
         "<results>/figures/stability.pdf",
     log:
         "<logs>/figures/stability.log",
@@ -194,11 +202,12 @@ rule figure_pareto:
         "<results>/regimes/pareto.parquet",
     output:
         report(
-            "<results>/figures/pareto.png",
+            "<results>/figures/pareto.html",
             caption="../report/pareto.rst",
             category="5 Cost",
             labels={"figure": "pareto"},
         ),
+        "<results>/figures/pareto.png",
         "<results>/figures/pareto.pdf",
     log:
         "<logs>/figures/pareto.log",
@@ -217,11 +226,12 @@ rule figure_examples:
         f"<results>/examples/{EXAMPLES['model']}/{EXAMPLES['criterion']}.parquet",
     output:
         report(
-            "<results>/figures/examples.png",
+            "<results>/figures/examples.html",
             caption="../report/examples.rst",
             category="4 Retention",
             labels={"figure": "examples"},
         ),
+        "<results>/figures/examples.png",
         "<results>/figures/examples.pdf",
     log:
         "<logs>/figures/examples.log",

@@ -26,6 +26,8 @@ PAGES = {
     "retention": "6 Numbers",
     "provenance": "7 Study",
 }
+# The report sorts by these: what was found first.
+LABELS = {"summary": "findings"}
 
 
 rule provenance:
@@ -65,7 +67,7 @@ rule page:
             "<results>/pages/{page}.html",
             caption="../report/page.rst",
             category=lambda wildcards: PAGES[wildcards.page],
-            labels={"page": "{page}"},
+            labels=lambda wildcards: {"page": LABELS.get(wildcards.page, wildcards.page)},
         ),
     log:
         "<logs>/pages/{page}.log",

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
+from pruning_regimes import pages
 from pruning_regimes.config_figures import WIDTHS
 from pruning_regimes.contracts import DENSE
 from pruning_regimes.figures.texts import FONT, width, wrapped
@@ -73,7 +75,7 @@ FALLBACK: tuple[tuple[str, Marker], ...] = (
     ("#7F7F7F", "X"),
 )
 # A date would make two drawings of one figure differ.
-METADATA = {".png": {"Software": None}, ".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
+METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None}}
 
 
 @dataclass(frozen=True)
@@ -346,10 +348,22 @@ def ticks_within(ax: Axes, labels: Mapping[float, str], panel: float, inches: fl
 
 @theme()
 def save(figure: Figure, outputs: Sequence[str | Path]) -> None:
-    """Save a figure to every output, in the format of its suffix, atomically and with the same bytes each time."""
+    """Save a figure to every output, in the format of its suffix, atomically and with the same bytes each time.
+
+    Args:
+        figure: what to save.
+        outputs: files that end with .png, .pdf, or .html: a page with the PNG in it.
+    """
     # The layout is settled once: settled anew per format, the outputs would differ from each other.
     settle(figure)
     figure.set_layout_engine("none")
-    for output in outputs:
+    drawn: dict[str, bytes] = {}
+    for output in map(Path, outputs):
+        kind = "png" if output.suffix == ".html" else output.suffix[1:]
+        if kind not in drawn:
+            file = BytesIO()
+            figure.savefig(file, format=kind, metadata=METADATA[kind])
+            drawn[kind] = file.getvalue()
+        page = pages.picture(drawn[kind], output.stem.replace("_", " ")).encode() if output.suffix == ".html" else None
         with replacing(output) as temporary:
-            figure.savefig(temporary, metadata=METADATA[Path(output).suffix])
+            temporary.write_bytes(page or drawn[kind])
