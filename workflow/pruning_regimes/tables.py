@@ -10,7 +10,8 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -79,17 +80,27 @@ def read(path: str | os.PathLike[str], table: str, rows: pl.Expr | None = None) 
     """
     if not Path(path).is_file():
         raise DataError(f"Table '{table}' was expected at {path}, but there is no such file.")
-    try:
+    with parquet(path):
         found = pl.read_parquet(path) if rows is None else pl.scan_parquet(path).filter(rows).collect()
+    try:
+        return frame(table, found)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+@contextmanager
+def parquet(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Tell which file it was where a Parquet file cannot be read.
+
+    Raises: DataError instead of what polars raises.
+    """
+    try:
+        yield
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise DataError(
             f"{path} cannot be read as a Parquet table ({reason}); delete it if it is a result, and run again."
         ) from error
-    try:
-        return frame(table, found)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
 
 
 def n_rows(path: str | os.PathLike[str], table: str) -> int:
@@ -97,11 +108,9 @@ def n_rows(path: str | os.PathLike[str], table: str) -> int:
 
     Raises: DataError if the file is no Parquet file or lacks a column of the table.
     """
-    try:
+    with parquet(path):
         missing = [name for name in SCHEMAS[table] if name not in pl.read_parquet_schema(path)]
         count = pl.scan_parquet(path).select(pl.len()).collect().item()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(f"{path} cannot be read as a Parquet table: {str(error).splitlines()[0]}") from error
     if missing:
         raise DataError(f"{path} lacks the column '{missing[0]}'; a table '{table}' has {', '.join(SCHEMAS[table])}.")
     return count

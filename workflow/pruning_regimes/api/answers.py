@@ -77,10 +77,8 @@ def _file(at: str, stated: str | Path) -> Path:
 def _table(at: str, path: Path) -> pl.DataFrame:
     """A file of any format as a frame; of formats without types, the columns that can matter."""
     if path.suffix == ".parquet":
-        try:
+        with tables.parquet(path):
             return pl.read_parquet(path)
-        except (pl.exceptions.PolarsError, OSError) as error:
-            raise DataError(f"{path} cannot be read as a Parquet table: {str(error).splitlines()[0]}") from error
     from pruning_regimes.benchmarks.custom import FORMATS  # slow to import
     from pruning_regimes.benchmarks.sources import read_rows
 
