@@ -8,12 +8,16 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import settings
 
 from pruning_regimes import models, verification
 from pruning_regimes.demo import models as demo_models
 
 # Tests run side by side, one per core.
 torch.set_num_threads(1)
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 # Files that take minutes: begun first, so that none is left at the end while the other cores wait.
 LONG = ("test_paper", "test_workflow", "test_criteria_workflow", "test_segments", "test_safety_workflow", "test_readme")
 

@@ -141,7 +141,7 @@ def test_no_scores_have_no_metrics() -> None:
 YESNO = [question(f"{index}", answer=["Yes", "no"][index % 2]) for index in range(6)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_yes_and_no(data: st.DataObject) -> None:
     def expected(rows: Sequence[tuple[Row, Row]]) -> dict[str, tuple[float, int]]:
@@ -177,7 +177,7 @@ MME = [
 ]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.data())
 def test_mme_counts_the_pairs_of_an_image(data: st.DataObject) -> None:
     def expected(rows: Sequence[tuple[Row, Row]]) -> dict[str, tuple[float, int]]:
@@ -211,7 +211,7 @@ CIRCULAR = [
 ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_a_circular_question_is_right_in_all_its_rolls(data: st.DataObject) -> None:
     def expected(rows: Sequence[tuple[Row, Row]]) -> dict[str, tuple[float, int]]:
@@ -229,7 +229,7 @@ WEMATH = [
 ]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_wemath_tells_mastery_from_rote(data: st.DataObject) -> None:
     def expected(rows: Sequence[tuple[Row, Row]]) -> dict[str, tuple[float, int]]:
@@ -267,7 +267,7 @@ DYNAMATH = [
 ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_dynamath_worst_case_needs_every_variant(data: st.DataObject) -> None:
     def expected(rows: Sequence[tuple[Row, Row]]) -> dict[str, tuple[float, int]]:
@@ -288,7 +288,7 @@ HALLUSION = [
 ]  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_hallusion_counts_figures_and_question_pairs(data: st.DataObject) -> None:
     def expected(rows: Sequence[tuple[Row, Row]]) -> dict[str, tuple[float, int]]:
@@ -308,7 +308,7 @@ def test_hallusion_counts_figures_and_question_pairs(data: st.DataObject) -> Non
 CATEGORIES = [question(f"{index}", "abbccc"[index]) for index in range(6)]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.data())
 def test_categories(data: st.DataObject) -> None:
     def expected(rows: Sequence[tuple[Row, Row]]) -> dict[str, tuple[float, int]]:

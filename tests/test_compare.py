@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pruning_regimes import scoring, tables
@@ -42,7 +42,6 @@ def enumerated(differences: Sequence[float]) -> float:
     return sum(total >= observed - 1e-9 for total in totals) / len(ways)
 
 
-@settings(deadline=None)
 @given(PAIRS)
 def test_changing_sides_changes_the_sign_and_nothing_else(pairs: list[tuple[float, float, int]]) -> None:
     a, b, clusters = arrays(pairs)
@@ -55,7 +54,6 @@ def test_changing_sides_changes_the_sign_and_nothing_else(pairs: list[tuple[floa
     assert 0 < one.p <= 1 and one.low - 1e-12 <= one.high
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(-3, 3) | st.integers(-2, 2), max_size=9))
 def test_few_clusters_give_the_exact_p(differences: list[float]) -> None:
     rng = np.random.default_rng(0)

@@ -97,7 +97,7 @@ def test_changes_below_what_float32_tells_count_as_none() -> None:
     assert row == pytest.approx([1e-2 / profiles.FINEST] * 3, rel=1e-4)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     changes=st.integers(1, 3).flatmap(
         lambda n_layers: st.tuples(
@@ -171,7 +171,7 @@ def test_block_distances_are_means_over_samples_and_the_nearest_of_a_length_is_m
     assert set(found["model"]) == {"m"}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(n_layers=st.integers(1, 6), seed=st.integers(0, 100))
 def test_one_block_of_each_length_is_the_nearest(n_layers: int, seed: int) -> None:
     rng = np.random.default_rng(seed)

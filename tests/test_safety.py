@@ -37,7 +37,7 @@ NAMES = st.one_of(
     st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_-]{0,70}\n?", fullmatch=True),
     st.text(max_size=20),
 )
-fuzzed = settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+fuzzed = settings(max_examples=500, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def one_sentence(error: StudyError) -> None:

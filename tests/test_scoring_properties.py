@@ -61,7 +61,7 @@ def test_every_answer_type_is_tried_here() -> None:
 
 
 @pytest.mark.parametrize("name", ANSWER_TYPES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(response=RESPONSES)
 def test_any_text_has_a_verdict(name: str, response: str) -> None:
     for question in QUESTIONS[name]:
@@ -92,7 +92,7 @@ def test_long_texts_take_bounded_time(name: str) -> None:
 
 
 @given(response=RESPONSES, n=st.integers(2, 6))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_letter_is_an_options_letter(response: str, n: int) -> None:
     question = Question(["A"], [f"word{place}" for place in range(n)])
     said = ANSWER_TYPES["letter"].clean(response, question).extracted
