@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from test_workflow import CONFIG, computed_answers, planned, snakemake
 
-from pruning_regimes import tables
+from pruning_regimes import api, tables
 from pruning_regimes.contracts import DENSE
 
 OWN = '''"""Criteria of a user."""
@@ -78,6 +78,26 @@ def test_every_criterion_has_a_layer_list_for_every_budget(study: tuple[Path, di
     losses = tables.read(results / "losses" / "demo-llava" / "perplexity.parquet", "losses")
     assert set(losses["domain"]) == {"math"} and losses["removed"].n_unique() == 13
     assert not (results / "losses" / "demo-llava" / "spaced.parquet").exists()  # it uses those of sleb
+
+
+def test_the_command_ranks_as_the_workflow_does(study: tuple[Path, dict[str, Any]]) -> None:
+    directory, config = study
+    results = directory / "results"
+    without = {"perplexity", "sleb", "taylor", "spaced"}  # they need losses or gradients
+    some = {key: value for key, value in config["criteria"].items() if key not in without}
+    found = api.rank(
+        results / "similarity" / "demo-llava",
+        some,
+        config["budgets"],
+        seed=config["seed"],
+        criteria_path=directory / "own.py",
+    )
+    variants = tables.read(results / "variants" / "demo-llava.parquet", "variants")
+    expected = variants.filter(pl.col("criterion").is_in(list(some)))
+    key = ["criterion", "replicate", "budget"]
+    both = found.join(expected, on=key, how="full", suffix="_workflow")
+    assert len(both) == len(found) == len(expected) and "interlace" in set(found["criterion"])
+    assert all(sorted(ours) == sorted(theirs) for ours, theirs in both.select("removed", "removed_workflow").rows())
 
 
 def test_trying_another_criterion_measures_nothing_again(study: tuple[Path, dict[str, Any]]) -> None:

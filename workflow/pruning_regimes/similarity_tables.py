@@ -6,7 +6,7 @@ outside of a study, which holds the decoder table itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,8 @@ from pruning_regimes.errors import DataError
 if TYPE_CHECKING:
     from pruning_regimes.similarity import Measured
 
-# Domains' names hold no dot, so that no domain has such a file.
-BLOCKS = ".blocks.parquet"
+# Domains' names hold no dot, so that no domain has such files.
+BLOCKS, WINDOWS = ".blocks.parquet", ".windows.parquet"
 # Names that the folder's other tables have.
 DECODER, PROFILE = "decoder", "profile"
 
@@ -25,6 +25,12 @@ DECODER, PROFILE = "decoder", "profile"
 def paths(folder: Path, domain: str) -> tuple[Path, Path]:
     """Files of a domain's similarity and blocks tables."""
     return folder / f"{domain}.parquet", folder / f"{domain}{BLOCKS}"
+
+
+def windows(folder: Path, domains: Iterable[str]) -> list[Path]:
+    """Files of the domains' tables of windows; none if any of them is not there, as the workflow alone makes them."""
+    files = [folder / f"{domain}{WINDOWS}" for domain in domains]
+    return files if all(file.is_file() for file in files) else []
 
 
 def write(measured: Measured, layers: str | Path, blocks: str | Path, made_from: Mapping[str, Any]) -> None:

@@ -16,9 +16,10 @@ from pruning_regimes.criteria import layer_list, registry
 from pruning_regimes.criteria.stored import read_study
 from pruning_regimes.errors import ConfigError
 
+WINDOWS = "windows"
 # What a criterion needs besides the similarity tables, in words.
 NEEDS = {
-    "windows": "the similarity of windows of layers",
+    WINDOWS: "the similarity of windows of layers",
     "leave_one_out": "the losses without each layer",
     "greedy": "the losses along a search",
     "importance": "the gradients of the loss",
@@ -44,7 +45,8 @@ def rank(
     """The layers that criteria remove at some budgets.
 
     Args:
-        folder: similarity tables of one model: what `similarity` wrote, or `results/similarity/{model}` of a study.
+        folder: similarity tables of one model: what `similarity` wrote, or `results/similarity/{model}` of a study,
+            whose windows of layers are used if they are there.
         criteria: kinds (`mixed`), with their parameters if any (`contrast:domain=math,against=general`); or a mapping
             from names to entries, as the config's `criteria`.
         budgets: how many layers: a count, or a fraction of them.
@@ -68,10 +70,12 @@ def rank(
         study if criteria_path is None else {**study, "criteria_path": str(criteria_path)}, config.sentence
     )
     config.complete({"budgets": list(budgets)}, whole=False)
-    for key in stated:
-        _check_needs(key, resolved(entries, key))
+    windows = list(map(str, similarity_tables.windows(folder, domains)))
+    if WINDOWS not in {_need(key, resolved(entries, key), bool(windows)) for key in stated}:
+        windows = []
     layers, blocks = zip(*(map(str, similarity_tables.paths(folder, domain)) for domain in domains), strict=True)
-    of = read_study(similarity_tables.decoder_file(folder), protected, seed, domains, layers, blocks, windows=())
+    decoder = similarity_tables.decoder_file(folder)
+    of = read_study(decoder, protected, seed, domains, layers, blocks, windows)
     rows = []
     for key in stated:
         found = layer_list(resolved(entries, key), of, budgets)
@@ -104,10 +108,15 @@ def _with_wrapped(stated: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, A
     return {**{kind: {} for kind in sorted(wrapped - stated.keys()) if kind in registry.kinds()}, **stated}
 
 
-def _check_needs(key: str, entry: Mapping[str, Any]) -> None:
-    needs = registry.get(entry.get("of", entry)["kind"]).needs
-    if needs is not None:
+def _need(key: str, entry: Mapping[str, Any], has_windows: bool) -> str | None:
+    """What a criterion needs besides similarities, which only tables of windows may be.
+
+    Raises: ConfigError if it is something else, or if there are none.
+    """
+    need = registry.get(entry.get("of", entry)["kind"]).needs
+    if need is not None and not (need == WINDOWS and has_windows):
         raise ConfigError(
-            f"criteria.{key}: it needs {NEEDS[needs]} too, which only the workflow measures; run it with this "
+            f"criteria.{key}: it needs {NEEDS[need]} too, which only the workflow measures; run it with this "
             "criterion, or name one that needs similarities alone."
         )
+    return need
