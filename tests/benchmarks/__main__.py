@@ -65,9 +65,11 @@ def main() -> None:
             measured = subjects.large(options.threads, samples, options.benchmarks, Path(directory), device)
         else:
             measured = subjects.demo(options.threads, samples, options.benchmarks)
-        rows = list(bench(measured, options.repeats, options.cores, STUDY_SAMPLES))
-    name = "bench" if device.type == "cpu" else f"bench-{device.type}"
-    found = table.write(rows, table.machine(device, options.threads), options.out / name)
+        name = "bench" if device.type == "cpu" else f"bench-{device.type}"
+        rows = []
+        for row in bench(measured, options.repeats, options.cores, STUDY_SAMPLES):
+            rows.append(row)  # written at once: what is measured stays, however the rest ends
+            found = table.write(rows, table.machine(device, options.threads), options.out / name)
     with pl.Config(tbl_rows=-1, tbl_cols=-1, fmt_str_lengths=60, tbl_width_chars=200):
         print(found.drop("machine", "note"))
 
