@@ -83,7 +83,7 @@ rule metrics:
             "<results>/tables/metrics.csv",
             caption="../report/metrics.rst",
             category="6 Numbers",
-            labels={"page": "metrics"},
+            labels={"page": "metrics (CSV, downloaded)"},
         ),
     log:
         "<logs>/tables/metrics.log",
