@@ -41,7 +41,7 @@ def main(
             "advantage": regimes.advantage(of, families),
             "domain_effect": regimes.domain_effect(of, own),
             "segments": regimes.segments(of, kept, families, margin, resamples, seed),
-            "recommendation": recommendation(of, statistics["keep"]),
+            "recommendation": recommendation(of, families, statistics["keep"]),
         }
         for name, table in found.items():
             parts[name].append(table)

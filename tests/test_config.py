@@ -91,6 +91,7 @@ MISTAKES: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
         lambda c: c["benchmarks"]["chart"].update(source="table", path=str(SCHEMA)),
         r"^benchmarks\.chart\.path: .*config\.schema\.yaml cannot be read as a Parquet table",
     ),
+    (lambda c: c["benchmarks"]["chart"].update(group="all"), r"^benchmarks\.chart\.group: 'all' is what the mean over"),
     (lambda c: c["benchmarks"]["chart"].update(group="a/b"), r"^benchmarks\.chart\.group: 'a/b' may hold only letters"),
     (
         lambda c: c["models"]["tiny"].update(protected=[-15]),

@@ -119,6 +119,19 @@ def test_criteria_that_are_not_shown_still_make_the_frontier() -> None:
     assert legend_labels(drawn(criteria=["random"])) == ["random", "dense", frontier, "quartiles of the time"]
 
 
+def test_the_frontier_of_what_is_not_shown_is_within_the_panel() -> None:
+    table = paretos().with_columns(retention=pl.when("on_frontier").then(1.6).otherwise("retention"))
+    for ax in with_data(drawn(table, criteria=["random"])):
+        assert max(y for _, y in step(ax)) == 1.6 <= ax.get_ylim()[1]
+
+
+def test_an_interval_that_rounding_puts_beside_its_estimate_is_drawn() -> None:
+    kept = pl.col("retention")
+    table = paretos().with_columns(retention_high=kept - 1e-16, retention_low=kept + 1e-16)
+    assert (table["retention_high"] < table["retention"]).any()
+    assert len(with_data(drawn(table))) == 4
+
+
 def test_undefined_retention_says_so() -> None:
     figure = drawn(paretos(undefined=("shallow", "general")))
     said = [any("undefined" in text.get_text() for text in ax.texts) for ax in with_data(figure)]

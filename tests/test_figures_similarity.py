@@ -145,6 +145,14 @@ def test_many_models_stand_in_several_lines(width: str, columns: int) -> None:
     assert figure.get_figheight() <= style.TALLEST
 
 
+@pytest.mark.parametrize(("n_models", "width", "columns"), [(9, "column", 2), (4, 2.5, 1), (1, 1.2, 1), (5, 4.5, 3)])
+def test_no_line_of_models_is_empty(n_models: int, width: str | float, columns: int) -> None:
+    models = [str(index) for index in range(n_models)]
+    figure = drawn(several(profile(), *models), several(gap(), *models), {"width": width, "token_group": "all"})
+    assert len({round(ax.get_position().x0, 3) for ax in panels(figure)}) == columns
+    assert len(panels(figure)) == 2 * n_models
+
+
 def test_similarity_names_the_model_without_the_token_group() -> None:
     table = profile().filter((pl.col("model") == "shallow") | (pl.col("token_group") == "all"))
     with pytest.raises(DataError, match="'deep'.*'last'"):

@@ -46,7 +46,7 @@ def found(plan: Plan, p: float = 0.2) -> dict[str, pl.DataFrame]:
         "advantage": regimes.advantage(of, FAMILIES),
         "domain_effect": regimes.domain_effect(of, {"a": ("math", ""), "b": ("general", "")}),
         "segments": regimes.segments(of, kept, FAMILIES, MARGIN, 50, 0),
-        "recommendation": recommendation(of, STATISTICS["keep"]),
+        "recommendation": recommendation(of, FAMILIES, STATISTICS["keep"]),
         "pareto": costed(kept),
         "stability": stability({"a": [0.5, 0.95, 0.99], "b": [0.9, 0.8, 0.7]}),
         "agreement": tables.frame("agreement", [{**agreement, "n_samples": 9, "within": 0.9, "between": 0.8, "p": p}]),
@@ -63,7 +63,8 @@ def test_the_summary_tells_the_regimes_with_their_numbers() -> None:
             assert f"the study is **{row['regime']}**" in part
     row = study_["segments"].row(0, named=True)
     assert f"Without 1 to 3 layers (4% to 11% of all), the study is **ranking-sensitive**: {row['sd']:.2f}"[:60] in math
-    assert "of 1000 questions of 2 benchmarks right; chance is 25.0%" in math
+    assert ", the mean over 2 benchmarks (1000 questions); chance is 25.0%" in math
+    assert "] (500 questions); chance is 25.0%" in general
     advantage = study_["advantage"].filter(pl.col("group") == "math", pl.col("budget") == "12").row(0, named=True)
     assert f"12 ({advantage['advantage']:+.2f} [{advantage['advantage_low']:.2f}, " in math
     assert all(line.startswith(("#", "-", "Retention is 1")) or not line for line in text.splitlines())
@@ -99,7 +100,7 @@ def test_what_cannot_be_said_is_said() -> None:
     empty = {name: study_[name].clear() for name in ("sensitivity", "advantage", "domain_effect", "stability")}
     text = findings.summary({**study_, **empty}, STATISTICS, 0.9)
     assert "Whether ranking criteria differ is not tested" in text and "Structure is not compared" in text
-    assert "no two criteria look at one group's domain each" in text and "Calibration samples" not in text
+    assert "it takes two criteria that look at one group's domain each" in text and "Calibration samples" not in text
     undefined = findings.summary(found(Plan(dense=0.27, n_questions=60)), STATISTICS, 0.9)
     assert "Retention is undefined" in undefined
 

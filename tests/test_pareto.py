@@ -163,6 +163,25 @@ def test_the_costs_are_a_row_per_criterion_and_budget_with_all_groups_beside() -
     assert summary.cost(found())["peak_gb"].is_null().all()
 
 
+@pytest.mark.parametrize("group", ["model", "criterion", "budget", "device"])
+def test_a_group_may_be_named_as_a_column_of_the_costs(group: str) -> None:
+    renamed = found().with_columns(pl.col("group").replace("x", group))
+    costs = summary.cost(renamed)
+    assert costs[f"retention_{group}"].to_list() == summary.cost(found())["retention_x"].to_list()
+
+
+def test_replicates_of_the_same_time_have_that_time() -> None:
+    parts = [variants().with_columns(replicate=pl.lit(i, pl.Int32)) for i in range(3)]
+    three = pl.concat(parts).unique(("criterion", "budget", "replicate"), maintain_order=True)
+    times = {"0": 0.31, "1": 0.1, "2": 0.147}
+    timed = latency(times).with_columns(
+        pl.when(pl.col("variant_id").str.starts_with("lucky")).then(0.1).otherwise("seconds").alias("seconds")
+    )
+    table = regimes.pareto("m", retention(), three, timed, ["lucky"])
+    assert set(table.filter(pl.col("criterion") == "lucky")["seconds"]) == {0.1}
+    assert (0.1 + 0.1 + 0.1) / 3 != 0.1
+
+
 def test_the_sentences_tell_time_and_weights_of_each_budget() -> None:
     said = list(sentences.cost(found().filter(pl.col("criterion") != "lucky")))
     assert said[0].startswith("A question with an answer of 16 tokens takes the dense model 4 s, one at a time (D); ")

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from simulations import BUDGETS, NULL, SENSITIVE, Plan, study
+from simulations import BUDGETS, FAMILIES, NULL, SENSITIVE, Plan, study
 
 from pruning_regimes import regimes
 from pruning_regimes.regimes.recommendation import recommendation, simultaneous
@@ -23,7 +23,9 @@ def test_the_best_is_compared_with_the_next_that_has_other_layers() -> None:
     best, second, third = at_three[:3]
     twin = replace(third, at=best.at)  # the third has the layers of the best
     of = replace(of, cells=[twin if cell is third else cell for cell in cells])
-    row = recommendation(of, 0.9).filter(pl.col("budget") == "3", pl.col("group") == "math").row(0, named=True)
+    row = (
+        recommendation(of, FAMILIES, 0.9).filter(pl.col("budget") == "3", pl.col("group") == "math").row(0, named=True)
+    )
     assert set(row["criteria"]) == {best.criterion, twin.criterion} and row["runner_up"] == second.criterion
     assert row["retention"] == pytest.approx(kept[best.at[0]])
     assert row["difference"] == pytest.approx(kept[best.at[0]] - kept[second.at[0]])
@@ -33,7 +35,7 @@ def test_the_best_is_compared_with_the_next_that_has_other_layers() -> None:
 
 def test_it_says_how_far_one_can_go() -> None:
     of, _ = study(NULL, 0, resamples=400)
-    table = recommendation(of, 0.8)
+    table = recommendation(of, FAMILIES, 0.8)
     assert table["keeps"].to_list() == (table["retention_low"] >= 0.8).to_list()
     assert table["keeps"][0] and not table["keeps"][len(BUDGETS) - 1]
     assert (table["retention_low"] < table["retention"]).all()
@@ -41,9 +43,9 @@ def test_it_says_how_far_one_can_go() -> None:
 
 def test_with_several_groups_their_mean_has_rows_too() -> None:
     of, _ = study(NULL, 0, resamples=400)
-    assert set(recommendation(of, 0.9)["group"]) == {"math"}
+    assert set(recommendation(of, FAMILIES, 0.9)["group"]) == {"math"}
     both = replace(of, groups={**of.groups, "z": "general"})
-    table = recommendation(both, 0.9)
+    table = recommendation(both, FAMILIES, 0.9)
     assert set(table["group"]) == {"math", "general", "all"}
     means = np.mean([both.of_groups[name].retention for name in ("math", "general")], axis=0)
     best = max(means[cell.at[0]] for cell in of.budgets["5"] if len(cell.at) == 1)
@@ -68,4 +70,13 @@ def test_no_uncertainty_has_no_margin() -> None:
 
 def test_undefined_retention_recommends_nothing() -> None:
     of, _ = study(Plan(dense=0.27, n_questions=60), 0)
-    assert not len(recommendation(of, 0.9)) and "math" in regimes.retention(of)["group"].to_list()
+    assert not len(recommendation(of, FAMILIES, 0.9)) and "math" in regimes.retention(of)["group"].to_list()
+
+
+def test_a_control_is_not_recommended_however_good_and_whatever_its_replicates() -> None:
+    of, _ = study(NULL, 0, resamples=200)
+    whole = recommendation(of, FAMILIES, 0.9)
+    best = {name for names in whole["criteria"] for name in names}
+    without = recommendation(of, FAMILIES | dict.fromkeys(best, "control"), 0.9)
+    named = {name for names in without["criteria"] for name in names} | set(without["runner_up"])
+    assert len(without) == len(whole) and not best & named

@@ -59,6 +59,7 @@ def test_layers_of_a_gap_are_those_whose_interval_leaves_one() -> None:
     assert "than math ones, each interval by itself: more: 0, 4; less: 2; 2 of 5 are not told apart." in said
     (said,) = sentences.gaps(gap([(0.9, 1.1)]))
     assert "by itself: none; 1 of 1 are not told apart." in said
+    assert not list(sentences.gaps(gap([None, None])))  # too few samples
 
 
 def test_the_nearest_block_of_each_length_is_named_by_its_layers() -> None:
@@ -72,6 +73,11 @@ def test_the_overlap_is_that_of_ranking_criteria() -> None:
     (said,) = sentences.overlaps(table, families)
     assert said.startswith("Mean overlap of two ranking criteria (of random layers): 0.03 without 1 layer (0.1")
     assert not list(sentences.overlaps(table, dict.fromkeys(families, "structure")))
+
+
+def test_without_a_domain_effect_both_reasons_are_named() -> None:
+    (said,) = sentences.effects(found(THREE)["domain_effect"].clear())
+    assert "two criteria that look at one group's domain each, and retention that is defined on both groups" in said
 
 
 def test_each_figure_has_the_sentences_of_its_models() -> None:

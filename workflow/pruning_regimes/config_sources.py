@@ -9,6 +9,7 @@ from pruning_regimes import tables
 from pruning_regimes.benchmarks import registry as known
 from pruning_regimes.benchmarks.sampling import check_enough
 from pruning_regimes.calibration import registry as sets
+from pruning_regimes.contracts import ALL_GROUPS
 from pruning_regimes.errors import ConfigError, DataError, nearest
 from pruning_regimes.paths import expanded, neighbour
 
@@ -51,6 +52,10 @@ def check_sources(config: Mapping[str, Any]) -> None:
             entry.setdefault("samples", DEMO_SAMPLES)
         elif entry["source"] == "public":
             _fill_public(name, key, entry)
+        if entry["group"] == ALL_GROUPS:
+            raise ConfigError(
+                f"{name}.group: '{ALL_GROUPS}' is what the mean over groups is called; choose another name."
+            )
         entry.setdefault("max_new_tokens", MAX_NEW_TOKENS)
         _check_path(name, entry, "benchmark")
 

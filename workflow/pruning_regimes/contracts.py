@@ -11,6 +11,7 @@ from pruning_regimes.contracts_statistics import NULLABLE_STATISTICS, STATISTICS
 TOKEN_GROUPS = ("all", "image", "text", "last")
 DENSE = "dense"
 DENSE_BUDGET = "0"
+ALL_GROUPS = "all"  # in place of a group, where a value is the mean over groups
 PHASES = ("prefill", "decode", "answer")
 
 SCHEMAS: dict[str, dict[str, Any]] = {

@@ -7,8 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from pruning_regimes.contracts import DENSE
-from pruning_regimes.regimes.recommendation import ALL
+from pruning_regimes.contracts import ALL_GROUPS, DENSE
 
 Tables = Mapping[str, pl.DataFrame]
 LEAST = 3  # layers, and lengths of blocks, that a sentence names
@@ -16,7 +15,7 @@ LEAST = 3  # layers, and lengths of blocks, that a sentence names
 
 def named_group(group: str) -> str:
     """A group of benchmarks as a sentence begins with it."""
-    return "All groups" if group == ALL else f"Group {group}"
+    return "All groups" if group == ALL_GROUPS else f"Group {group}"
 
 
 def of_group(own: Tables) -> Iterator[str]:
@@ -28,10 +27,10 @@ def of_group(own: Tables) -> Iterator[str]:
     whole = own["retention"].filter(pl.col("benchmark").is_null())
     dense = whole.filter(pl.col("criterion") == DENSE).row(0, named=True)
     n_benchmarks = own["retention"]["benchmark"].n_unique() - 1
+    mean = f", the mean over {n_benchmarks} benchmarks" if n_benchmarks > 1 else ""
     yield (
-        f"The dense model answers {dense['accuracy']:.1%} {interval(dense, 'accuracy', '.1%')} of "
-        f"{dense['n_questions']} questions of {count(n_benchmarks, 'benchmark')} right; chance is "
-        f"{dense['chance']:.1%}."
+        f"The dense model's accuracy is {dense['accuracy']:.1%} {interval(dense, 'accuracy', '.1%')}{mean} "
+        f"({count(dense['n_questions'], 'question')}); chance is {dense['chance']:.1%}."
     )
     if dense["retention"] is None:
         yield "Retention is undefined: the dense model is not clearly above chance on every benchmark of the group."
@@ -132,7 +131,10 @@ def effects(domain_effect: pl.DataFrame) -> Iterator[str]:
             f"{interval(row, 'effect', '.3f')}: {_verdict(row)}."
         )
     if not len(means):
-        yield "The effect of a domain's own criterion is not measured: no two criteria look at one group's domain each."
+        yield (
+            "The effect of a domain's own criterion is not measured: it takes two criteria that look at one group's "
+            "domain each, and retention that is defined on both groups."
+        )
 
 
 def _verdict(row: Mapping[str, Any]) -> str:
@@ -185,6 +187,8 @@ def gaps(gap: pl.DataFrame) -> Iterator[str]:
         "domain", "reference", maintain_order=True
     ):
         rows = part.sort("layer")
+        if rows["ratio_low"].is_null().all():
+            continue  # too few samples for intervals
         more, less = rows.filter(pl.col("ratio_low") > 1)["layer"], rows.filter(pl.col("ratio_high") < 1)["layer"]
         n_rest = len(rows) - len(more) - len(less)
         cells = [

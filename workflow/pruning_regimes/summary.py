@@ -62,9 +62,9 @@ def cost(pareto: pl.DataFrame) -> pl.DataFrame:
         peak_gb=pl.col("peak_bytes") / 1e9,
     )
     for name in ("retention", "on_frontier"):
-        by_group = pareto.pivot("group", index=CELL, values=name, maintain_order=True)
-        named = {group: f"{name}_{group}" for group in by_group.columns if group not in CELL}
-        costs = costs.join(by_group.rename(named), on=CELL, maintain_order="left")
+        named = pareto.with_columns(pl.format(f"{name}_{{}}", "group").alias("group"))
+        by_group = named.pivot("group", index=CELL, values=name, maintain_order=True)
+        costs = costs.join(by_group, on=CELL, maintain_order="left")
     machines = pareto.select("model", "device", "threads").unique("model", keep="first")
     return costs.join(machines, on="model", maintain_order="left")
 

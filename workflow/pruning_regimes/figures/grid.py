@@ -100,13 +100,13 @@ def grid(
     headed = len(items) > 1
     width = across(style) - aside
     most = max(1, int(width / least))
-    n_lines, n_columns = _wrapped(len(items), most)  # of a model
+    n_lines, n_columns = folded(len(items), most)  # of a model
     abreast = most // n_columns
     if headed:
         # One below the other, unless that takes more than a page.
         few = max(1, int((TALLEST - ROOM) / (n_lines * (inches + ROOM))))
         abreast = min(abreast, ceil(len(models) / few))
-    rows, abreast = _wrapped(len(models), abreast)
+    rows, abreast = folded(len(models), abreast)
     block = [LOW] * headed + [1.0] * n_lines
     columns = abreast * n_columns
     fig = empty(style, rows * n_lines * (inches + ROOM) + 3)
@@ -126,7 +126,7 @@ def grid(
     return found
 
 
-def _wrapped(count: int, most: int) -> tuple[int, int]:
+def folded(count: int, most: int) -> tuple[int, int]:
     """Number of lines, and how many of a count are in each, at most; the lines are about as long as each other."""
     lines = ceil(count / most)
     return lines, ceil(count / lines)

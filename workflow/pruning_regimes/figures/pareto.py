@@ -83,7 +83,9 @@ def figure(pareto: pl.DataFrame, style: Mapping[str, Any], confidence: float) ->
         ax.annotate(machine, (1, 0), (-3, 2), xycoords="axes fraction", **corner)
         if ax.get_subplotspec().is_first_col():
             ax.annotate(heading, (0, 1), (-9, 5), xycoords="axes fraction", **corner)
-    low, high = min(0.0, shown["retention_low"].min() or 0.0), max(1.0, shown["retention_high"].max() or 1.0)
+    front = pareto.filter("on_frontier")["retention"]  # of all criteria, whichever are shown
+    low = min(0.0, *(values.min() or 0.0 for values in (shown["retention_low"], front)))
+    high = max(1.0, *(values.max() or 1.0 for values in (shown["retention_high"], front)))
     # Of all panels, as they share their axis.
     ax.set_ylim(low - (MARGIN + ROOM) * (high - low), high + MARGIN * (high - low))
     for line in costs.lines():
@@ -147,6 +149,7 @@ def _mark(
     """Markers with their intervals, some points aside of where they are."""
     place = ax.transData + ScaledTranslation(aside / 72, 0, ax.figure.dpi_scale_trans)
     ends = [rows["retention"] - rows["retention_low"], rows["retention_high"] - rows["retention"]]
+    ends = [end.clip(lower_bound=0) for end in ends]  # a draw and the estimate are summed in different orders
     drawn = ax.errorbar(
         rows["seconds"],
         rows["retention"],

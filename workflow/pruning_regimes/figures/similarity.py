@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import ceil, log
+from math import log
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from pruning_regimes.errors import DataError
 from pruning_regimes.figures import labels
 from pruning_regimes.figures.by_layer import cosine_axis, counted, curve, layer_axis, name_heights, reach, tokens
+from pruning_regimes.figures.grid import folded
 from pruning_regimes.figures.style import DOMAINS, Look, across, fit, in_order, looks, panels, percentage, save, theme
 from pruning_regimes.figures.texts import wrapped
 
@@ -106,8 +107,7 @@ def _arranged(
 
     Returns: the figure, its axes as [rows, columns], the height of each row in inches, and the panels of each model.
     """
-    lines = ceil(n_models * NARROWEST / across(style))
-    columns = ceil(n_models / lines)
+    lines, columns = folded(n_models, max(1, int(across(style) / NARROWEST)))
     heights = np.tile([PROFILE, GAP][:n_panels], lines)
     heights *= min(1, TALLEST / sum(heights))
     fig, axes = panels(style, len(heights), columns, heights[0], height_ratios=heights)

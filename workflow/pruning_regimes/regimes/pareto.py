@@ -61,11 +61,17 @@ def _costs(variants: pl.DataFrame, latency: pl.DataFrame) -> pl.DataFrame:
         .join(by_variant, on="variant_id", maintain_order="left")
         .group_by(AT, maintain_order=True)
         .agg(
-            pl.col(*COSTS, "prefill_seconds", "decode_seconds").mean(),
+            *map(_average, (*COSTS, "prefill_seconds", "decode_seconds")),
             pl.col(*SIZES).mean().round(),
             pl.col("tokens", "device", "threads").first(),
         )
     )
+
+
+def _average(name: str) -> pl.Expr:
+    """The mean of a column; of equal values that value, from which a sum of them may differ in its last digit."""
+    values = pl.col(name)
+    return pl.when(values.n_unique() == 1).then(values.first()).otherwise(values.mean()).alias(name)
 
 
 def _on_frontier(rows: pl.DataFrame) -> np.ndarray:

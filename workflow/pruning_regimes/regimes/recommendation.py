@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from pruning_regimes.contracts import ALL_GROUPS
 from pruning_regimes.regimes.retention import Cell, Results, Retained, mean
 from pruning_regimes.tables import frame
 
-ALL = "all"
 
-
-def recommendation(of: Results, keep: float) -> pl.DataFrame:
+def recommendation(of: Results, families: Mapping[str, str], keep: float) -> pl.DataFrame:
     """The recommendation table of one model.
 
     The lower limits of retention are simultaneous over all criteria and budgets (from the bootstrap distribution of the
-    largest studentised deviation among them), since the best of many is chosen by the same questions. Criteria with
-    replicates are controls, and not recommended.
+    largest studentised deviation among them), since the best of many is chosen by the same questions. Controls, and
+    criteria with replicates, are not recommended.
 
     Args:
+        families: criterion -> ranking, structure or control.
         keep: retention that is to be kept.
 
     Returns: a row per budget, for each group and, if there are several, for the mean over groups ("all"); none where
@@ -29,18 +29,22 @@ def recommendation(of: Results, keep: float) -> pl.DataFrame:
     """
     groups = dict(of.of_groups)
     if len(groups) > 1:
-        groups[ALL] = mean(list(groups.values()))
+        groups[ALL_GROUPS] = mean(list(groups.values()))
+    controls = {criterion for criterion, family in families.items() if family == "control"}
     rows = [
         {"model": of.model, "group": group, "n_layers": of.n_layers, **row}
         for group, found in groups.items()
         if found.retention is not None
-        for row in _rows(of, found, keep)
+        for row in _rows(of, found, controls, keep)
     ]
     return frame("recommendation", rows)
 
 
-def _rows(of: Results, found: Retained, keep: float) -> Iterator[dict[str, Any]]:
-    single = {budget: [cell for cell in cells if len(cell.at) == 1] for budget, cells in of.budgets.items()}
+def _rows(of: Results, found: Retained, controls: Collection[str], keep: float) -> Iterator[dict[str, Any]]:
+    single = {
+        budget: [cell for cell in cells if len(cell.at) == 1 and cell.criterion not in controls]
+        for budget, cells in of.budgets.items()
+    }
     limits = simultaneous(found, sorted({cell.at[0] for cells in single.values() for cell in cells}), of.confidence)
     for budget, cells in single.items():
         if not cells:
