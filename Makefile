@@ -61,4 +61,4 @@ install: .venv/installed
 
 clean:
 	rm -rf .venv .venv-cluster .snakemake
-	find results -mindepth 1 ! -name .gitkeep -delete
+	find -H results -mindepth 1 ! -name .gitkeep -delete

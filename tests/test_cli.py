@@ -100,6 +100,7 @@ def test_every_option_has_help(command: str, run: Callable[..., str]) -> None:
         ("rank d --criterion mixed --budget 2 --protected a", "'a' are no numbers of layers; write them as 4,5"),
         ("export m", "expected --remove LAYERS --out DIRECTORY, or --criterion and --budget of a study"),
         ("export m --remove 4", "--remove needs --out"),
+        ("compare a.csv b.csv --seed -1", "argument --seed: '-1' is no seed; write a whole number from 0 on"),
         ("export m --criterion mixed", "--criterion needs --budget"),
         ("export m --remove 4 --out o --budget 2", "argument --budget: not allowed with argument --remove"),
         ("export m --remove 4 --criterion c --budget 2", "argument --remove: not allowed with argument --criterion"),
@@ -185,6 +186,10 @@ def test_the_printed_similarity_is_of_the_asked_tokens(run: Callable[..., str], 
             "Error: --criterion mixd: unknown criterion 'mixd'; did you mean ",
         ),
         ("rank similarity --criterion taylor --budget 2", "Error: --criterion taylor: it needs the gradients"),
+        (
+            "similarity workflow/resources/demo-llava --domain math.jsonl --out math.jsonl --samples 2",
+            "Error: math.jsonl: file exists.",
+        ),
         (
             "rank similarity --criterion mixed --budget 12",
             "Error: --budget: 12 removes 12 of the 12 decoder layers of demo-llava; a budget must remove between 1 and "

@@ -247,6 +247,8 @@ def test_clusters_of_either_side_count_and_have_to_agree() -> None:
         ({"score": ["1", "0", "yes", "0"]}, r"^A: the score of '3' is yes; expected"),
         ({"score": [1.0, None, 1.0, 0.0]}, r"^A: the score of '2' is None; expected"),
         ({"score": [[1], [0], [1], [0]]}, r"expected scores from 0 to 1\.$"),
+        ({"score": [{"a": 1}] * 4}, r"expected scores from 0 to 1\.$"),
+        ({"sample_id": [[1], [2], [3], [4]]}, r"expected scores from 0 to 1\.$"),
         ({"sample_id": ["1", "1", "3", "4"]}, r"^A has the sample_id '1' more than once"),
     ],
 )

@@ -82,6 +82,7 @@ MISTAKES: list[tuple[Callable[[dict[str, Any]], Any], str]] = [
     ),
     (lambda c: c["models"]["tiny"].update(path=str(SCHEMA) + "/x/y"), r"^models\.tiny\.path: .* is no model directory"),
     (lambda c: c["models"]["tiny"].update(path="~nosuchuser/x"), r"^models\.tiny\.path: .* names a user"),
+    (lambda c: c["models"]["tiny"].update(path="x{a}/y"), r"^models\.tiny\.path: 'x\{a\}/y' holds a brace"),
     (lambda c: c["models"]["tiny"].update(path=str(ROOT)), r"^models\.tiny\.path: .* \(it has no config\.json\)"),
     (
         lambda c: c["domains"]["math"].update(source="table", path=str(SCHEMA)),

@@ -33,6 +33,17 @@ def test_faults_of_the_storage_are_told_from_others(error: Exception, said: str 
     assert found is None if said is None else said in found
 
 
+def test_a_file_that_may_not_be_read_is_told_from_one_that_may_not_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "there"
+    there.touch()
+    monkeypatch.setattr(jobs.os, "access", lambda file, mode: False)  # the tests may run as root
+    said = [jobs.storage_fault(PermissionError(errno.EACCES, "x", str(file))) for file in (there, tmp_path / "new")]
+    assert said[0] == f"{there} cannot be read: the permission is missing; give it"
+    assert said[1].startswith(f"{tmp_path / 'new'} cannot be written: ")
+
+
 JOB = """
 import sys
 from pruning_regimes.jobs import job

@@ -202,6 +202,9 @@ module regimes:
 
 use rule * from regimes as study_*
 
+use rule similarity from regimes as study_similarity with:
+    resources: mem_mb=1000
+
 rule mine:
     default_target: True
     input: rules.study_all.input
@@ -215,6 +218,29 @@ def test_the_workflow_is_the_same_as_a_module_and_where_the_catalog_looks(study:
         assert "Nothing to be done" in done.stdout + done.stderr, snakefile
         fresh = snakemake(study, CONFIG, "--dry-run", "--forceall", "--quiet", "reason", "--snakefile", snakefile)
         assert re.search(r"^(study_)?predictions +4$", fresh.stdout + fresh.stderr, re.M), snakefile
+
+
+def test_the_recommended_command_names_the_whole_config(study: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "copy"
+    shutil.copytree(study, directory)
+    file = directory / "my studies" / "one.yaml"
+    file.parent.mkdir()
+    file.write_text(yaml.safe_dump(CONFIG))
+    page = "results/tables/recommendation.md"
+    fixed = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(directory), "--cores", "2"]
+    stated = ["--configfile", str(file), "--config", "contamination=warn", "--until", "summary", "--", page]
+    subprocess.run([sys.executable, "-m", "snakemake", *fixed, *stated], check=True, capture_output=True)
+    said = re.findall(r"^    snakemake (.+)results/checkpoints/", (directory / page).read_text(), re.M)
+    assert set(said) == {"--configfile 'my studies/one.yaml' --config contamination=warn --cores 8 "}
+
+
+def test_a_file_of_the_user_may_be_in_the_home_folder(tmp_path: Path) -> None:
+    config = copy.deepcopy(CONFIG)
+    path = tmp_path / "questions.jsonl"
+    path.write_text('{"question": "Which?", "choices": ["a", "b"], "answers": ["A"], "images": []}\n')
+    config["benchmarks"]["own"] = {"source": "custom", "path": "~/questions.jsonl", "group": "math"}
+    done = snakemake(tmp_path, config, "results/benchmarks/own.parquet", "--dry-run", HOME=str(tmp_path))
+    assert f"input: {path}" in done.stdout + done.stderr
 
 
 def test_a_figure_style_redraws_that_figure_only(study: Path) -> None:

@@ -103,7 +103,7 @@ def write(
 
 def refuse_existing(target: Path) -> None:
     """Raises: ModelError if the directory that is to be written exists."""
-    if target.exists():
+    if target.exists() or target.is_symlink():
         raise ModelError(f"{target} exists already; remove it or name another directory.")
 
 

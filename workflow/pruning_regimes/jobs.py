@@ -43,17 +43,20 @@ def job(log_file: str | os.PathLike[str], gpus: int = 0) -> Iterator[None]:
             sys.exit(1)
         except Exception as error:
             logging.exception("Unexpected error")
-            reason = storage_fault(error)
-            if reason is None:
+            fault = storage_fault(error)
+            if fault is None:
                 raise
-            said = f"Error: A result cannot be written: {reason}, and run again; what is finished is kept."
-            print(said, file=sys.__stderr__)
+            print(f"Error: {fault}, and run again; what is finished is kept.", file=sys.__stderr__)
             sys.exit(1)
 
 
 def storage_fault(error: Exception) -> str | None:
-    """What is wrong with where results go, and what to do; None if the error is another."""
+    """Which file cannot be written or read, and what to do, without a full stop; None if the error is another."""
     # Polars tells the system's number in its message alone.
     told = OS_ERROR.search(str(error))
     number = getattr(error, "errno", None) or (int(told[1]) if told else None)
-    return STORAGE.get(number)
+    if number not in STORAGE:
+        return None
+    file = getattr(error, "filename", None)
+    unreadable = number == errno.EACCES and file is not None and os.path.exists(file) and not os.access(file, os.R_OK)
+    return f"{file or 'A result'} cannot be {'read' if unreadable else 'written'}: {STORAGE[number]}"

@@ -14,8 +14,11 @@ def expanded(name: str, path: str) -> Path:
     Args:
         name: the config key that states it.
 
-    Raises: ConfigError if it names a user whom the machine does not know, or no file system can have it.
+    Raises: ConfigError if it names a user whom the machine does not know, if no file system can have it, or if
+        Snakemake would take a part of it for a wildcard.
     """
+    if "{" in path or "}" in path:
+        raise ConfigError(f"{name}: '{brief(path)}' holds a brace, as Snakemake writes wildcards; name it without.")
     try:
         found = Path(path).expanduser()
         with suppress(FileNotFoundError, NotADirectoryError):

@@ -1,6 +1,7 @@
 """Check the config, and look up what several stages need from it. No rules here."""
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from pruning_regimes.criteria import registry as kinds
 from pruning_regimes.errors import StudyError
 from pruning_regimes.variants import MODEL_FILES
 
+# Snakemake runs this file again for each `use rule` of a module, with the config that report.smk has added to.
+config.pop("found", None)
 try:
     for file in workflow.configfiles:
         refuse_repeated_keys(file)
@@ -54,12 +57,9 @@ wildcard_constraints:
 
 
 def model_files(wildcards):
-    """The files of a local model, so that other weights at the same path are noticed; none for a hub model.
-
-    Like the user's other files, they stay where they are if a study is in object storage.
-    """
+    """The files of a local model, so that other weights at the same path are noticed; none for a hub model."""
     path = Path(config["models"][wildcards.model]["path"]).expanduser()
-    return [local(file) for file in sorted(map(str, path.glob("*"))) if Path(file).suffix in MODEL_FILES]
+    return [users(file) for file in sorted(path.glob("*")) if file.suffix in MODEL_FILES]
 
 
 def model_identity(wildcards):
@@ -110,7 +110,7 @@ def source_file(section):
 
     def path(wildcards):
         entry = config[section][wildcards[0]]
-        return local(entry["path"]) if entry["source"] in ("custom", "table") else []
+        return users(entry["path"]) if entry["source"] in ("custom", "table") else []
 
     return path
 
@@ -167,7 +167,7 @@ def registered_in(*criteria):
     """The user's file that registers criteria, if one of these is from it."""
     entries = [ENTRIES[criterion] for criterion in criteria]
     theirs = any(kinds.is_users(part["kind"]) for entry in entries for part in (entry, entry.get("of", entry)))
-    return local(config["criteria_path"]) if theirs else []
+    return users(config["criteria_path"]) if theirs else []
 
 
 def answered_domains(criterion):
@@ -180,9 +180,23 @@ def answered_calibrations(wildcards):
     return collect("<results>/calibration/{domain}.parquet", domain=answered_domains(wildcards.criterion))
 
 
+def users(path):
+    """A file of the user's as an input: it stays where it is if a study is in object storage."""
+    return local(str(Path(path).expanduser()))
+
+
 def shown(path):
     """A path as a command names it: without the folders above the working directory."""
     return os.path.relpath(path) if Path(path).is_relative_to(Path.cwd()) else str(path)
+
+
+def settings():
+    """The options with which the user named this study's config."""
+    # Either takes whatever follows, up to the next option.
+    files = ["--configfile", *map(shown, workflow.overwrite_configfiles)] if workflow.overwrite_configfiles else []
+    stated = workflow.config_settings.config
+    texts = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in stated.items()]
+    return [*files, *(["--config", *texts] if texts else [])]
 
 
 def kept(path):

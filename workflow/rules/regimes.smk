@@ -3,18 +3,13 @@
 In: results/scores/, results/variants/, results/stability/, results/latency/. Out: results/regimes/, results/tables/.
 """
 
+import shlex
+
 STATISTICS = ["retention", "sensitivity", "advantage", "domain_effect", "segments", "recommendation"]
 # As CSV: what is no list of lists.
 TABLES = ["profile", "gap", "block_profile", *STATISTICS[:-1], "overlap", "stability", "ranks", "agreement", "cost"]
-# What exports a checkpoint, up to the name of its directory; the config's option takes whatever follows, up to the next.
-EXPORT = " ".join(
-    [
-        "snakemake",
-        *(["--configfile", *map(shown, workflow.overwrite_configfiles)] if workflow.overwrite_configfiles else []),
-        "--cores 8",
-        f"{RESULTS}/checkpoints/",
-    ]
-)
+# What exports a checkpoint, up to the name of its directory.
+EXPORT = shlex.join(["snakemake", *settings(), "--cores", "8", f"{RESULTS}/checkpoints/"])
 
 
 rule regimes:

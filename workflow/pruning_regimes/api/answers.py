@@ -97,6 +97,8 @@ def _scores(name: str, table: pl.DataFrame) -> pl.DataFrame:
     for column in ("sample_id", "score"):
         if column not in table.columns:
             raise DataError(f"{name} has no column '{column}'; {nearest(column, table.columns)}")
+    if table["score"].dtype.is_nested():
+        raise DataError(f"{name}: the scores are no numbers; expected scores from 0 to 1.")
     sample = pl.col("sample_id").cast(pl.String)
     cluster = pl.col("cluster").cast(pl.String).fill_null(sample) if "cluster" in table.columns else sample
     try:

@@ -138,7 +138,7 @@ def export_variant(
 
     Raises: ConfigError if the study has no such variant, or its tables are not there; ModelError as `export`.
     """
-    study, results = _study(Path(configfile)), Path(results)
+    study, results = _study(Path(configfile).expanduser()), Path(results).expanduser()
     for section, key in (("models", model), ("criteria", criterion)):
         if key not in study[section]:
             raise ConfigError(f"{section}.{key} is not in {configfile}; {nearest(key, study[section])}")
@@ -150,7 +150,7 @@ def export_variant(
     from pruning_regimes import export  # loads torch, which the checks above need not wait for
 
     name = budget + (f"-replicate{replicate}" if replicate else "")
-    target = Path(out or results / "checkpoints" / model / criterion / name)
+    target = Path(out or results / "checkpoints" / model / criterion / name).expanduser()
     entry, rule = study["models"][model], study["criteria"][criterion]
     of_study = (*files, calibrations, results, target, replicate, entries.threads(threads))
     with leased(entry["gpus"]):
@@ -161,10 +161,10 @@ def export_variant(
 def _study(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise ConfigError(f"configfile: there is no file '{file}'; expected the config of the study.")
-    config.refuse_repeated_keys(file)
     try:
-        study = yaml.safe_load(file.read_text())
-    except yaml.YAMLError as error:
+        config.refuse_repeated_keys(file)
+        study = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is no YAML: {' '.join(str(error).split())}") from error
     config.complete(study)
     return study

@@ -42,10 +42,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         from pruning_regimes.jobs import storage_fault
 
-        reason = storage_fault(error)
-        if reason is None:
+        fault = storage_fault(error)
+        if fault is None and isinstance(error, OSError) and error.filename and error.strerror:
+            fault = f"{error.filename}: {error.strerror[0].lower()}{error.strerror[1:]}"
+        if fault is None:
             raise
-        status, said = AT_FAULT, f"Error: {getattr(error, 'filename', None) or 'A result'} cannot be written: {reason}."
+        status, said = AT_FAULT, f"Error: {fault}."
     # By now the error is gone, and with it whatever it held: a bar of progress that it cut short has ended its line.
     print(said, file=sys.stderr)
     return status

@@ -121,7 +121,7 @@ def _similarity(commands: Commands) -> argparse.ArgumentParser:
     command.add_argument(
         "--samples", type=_positive, metavar="N", help="of each domain; default: 128, or all that a file has if fewer"
     )
-    command.add_argument("--seed", type=int, default=0, help="of the draw of samples (default: %(default)s)")
+    command.add_argument("--seed", type=_seed, default=0, help="of the draw of samples (default: %(default)s)")
     command.add_argument("--batch-size", type=_positive, metavar="N", help="samples at a time (default: 128)")
     command.add_argument(
         "--token-group",
@@ -167,9 +167,10 @@ def _rank(commands: Commands) -> argparse.ArgumentParser:
         type=_numbers,
         default=(),
         metavar="LAYERS",
-        help="layers that shall stay besides those that must, such as 0,1; negative ones count from the end",
+        help="layers that shall stay besides those that must, such as 0,1; negative ones count from the end: "
+        "--protected=-2,-1",
     )
-    command.add_argument("--seed", type=int, default=0, help="of random criteria (default: %(default)s)")
+    command.add_argument("--seed", type=_seed, default=0, help="of random criteria (default: %(default)s)")
     command.add_argument("--criteria-path", metavar="FILE", help="Python file of yours that registers more criteria")
     return command
 
@@ -258,7 +259,7 @@ def _compare(commands: Commands) -> argparse.ArgumentParser:
         "--resamples", type=_positive, default=2000, metavar="N", help="bootstrap draws and permutations (%(default)s)"
     )
     command.add_argument("--confidence", type=float, default=0.95, help="level of the interval (default: %(default)s)")
-    command.add_argument("--seed", type=int, default=0, help="of the draws (default: %(default)s)")
+    command.add_argument("--seed", type=_seed, default=0, help="of the draws (default: %(default)s)")
     return command
 
 
@@ -305,6 +306,12 @@ def _numbers(text: str) -> list[int]:
         return [int(number) for number in text.split(",")]
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{text}' are no numbers of layers; write them as 4,5") from None
+
+
+def _seed(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"'{text}' is no seed; write a whole number from 0 on")
+    return int(text)
 
 
 def _positive(text: str) -> int:
