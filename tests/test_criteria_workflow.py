@@ -12,6 +12,7 @@ from test_workflow import CONFIG, computed_answers, planned, snakemake
 
 from pruning_regimes import api, tables
 from pruning_regimes.contracts import DENSE
+from pruning_regimes.criteria import registry
 
 OWN = '''"""Criteria of a user."""
 
@@ -80,7 +81,12 @@ def test_every_criterion_has_a_layer_list_for_every_budget(study: tuple[Path, di
     assert not (results / "losses" / "demo-llava" / "spaced.parquet").exists()  # it uses those of sleb
 
 
-def test_the_command_ranks_as_the_workflow_does(study: tuple[Path, dict[str, Any]]) -> None:
+def test_the_command_ranks_as_the_workflow_does(
+    study: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The user's criterion is registered for this test alone.
+    monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
+    monkeypatch.setattr(registry, "_USERS", {})
     directory, config = study
     results = directory / "results"
     without = {"perplexity", "sleb", "taylor", "spaced"}  # they need losses or gradients
