@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from test_workflow import CONFIG, computed_answers, planned, snakemake
+from studies import CONFIG, computed_answers, planned, snakemake
 
 from pruning_regimes import api, tables
 from pruning_regimes.contracts import DENSE

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from test_workflow import CONFIG, ROOT, command
+from studies import CONFIG, ROOT, command
 
 PROFILES = ROOT / "workflow" / "profiles"
 # What a profile needs besides Snakemake; the beginnings of the options that this brings.

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from figure_tables import picture
+from example_tables import picture
 from hypothesis import given
 from hypothesis import strategies as st
 

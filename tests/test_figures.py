@@ -12,6 +12,7 @@ from typing import Any
 import matplotlib
 import polars as pl
 import pytest
+from example_tables import examples as example_answers
 from figure_tables import (
     DEPTHS,
     SHADED,
@@ -33,7 +34,6 @@ from figure_tables import (
     variants,
 )
 from figure_tables import blocks as block_profile
-from figure_tables import examples as example_answers
 from matplotlib import pyplot
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex

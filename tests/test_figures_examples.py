@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from figure_tables import STYLE, example, examples, picture
+from example_tables import example, examples, picture
+from figure_tables import STYLE
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from test_figures_legible import check

@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
+from studies import CONFIG, snakemake
 from test_judge import KEY, serving
-from test_workflow import CONFIG, snakemake
 
 from pruning_regimes import tables
 

@@ -13,7 +13,7 @@ import miniatures
 import polars as pl
 import pytest
 import yaml
-from test_workflow import ROOT, planned, snakemake
+from studies import ROOT, planned, snakemake
 
 from pruning_regimes import estimates, tables
 from pruning_regimes.benchmarks import registry

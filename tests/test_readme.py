@@ -12,7 +12,7 @@ import miniatures
 import polars as pl
 import pytest
 import yaml
-from test_workflow import CONFIG, ROOT, snakemake
+from studies import CONFIG, ROOT, snakemake
 
 from pruning_regimes import tables
 from pruning_regimes.demo import datasets

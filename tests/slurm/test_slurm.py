@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 import yaml
-from test_workflow import CONFIG, FIGURES, ROOT, snakemake
+from studies import CONFIG, FIGURES, ROOT, snakemake
 
 from pruning_regimes import tables
 

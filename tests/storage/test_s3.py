@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_workflow import CONFIG, FIGURES, ROOT, snakemake
+from studies import CONFIG, FIGURES, ROOT, snakemake
 
 from pruning_regimes import tables
 
