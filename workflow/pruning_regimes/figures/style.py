@@ -364,6 +364,8 @@ def save(figure: Figure, outputs: Sequence[str | Path]) -> None:
             file = BytesIO()
             figure.savefig(file, format=kind, metadata=METADATA[kind])
             drawn[kind] = file.getvalue()
-        page = pages.picture(drawn[kind], output.stem.replace("_", " ")).encode() if output.suffix == ".html" else None
         with replacing(output) as temporary:
-            temporary.write_bytes(page or drawn[kind])
+            if output.suffix == ".html":
+                temporary.write_text(pages.picture(drawn[kind], output.stem.replace("_", " ")))
+            else:
+                temporary.write_bytes(drawn[kind])
