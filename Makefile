@@ -22,17 +22,17 @@ test: install
 	$(BIN)/python -m pytest
 
 test-faults: install
-	PYTHONPATH=tests $(BIN)/python -m faults
+	$(BIN)/python -m tests.faults
 
 # Without pytest's usual options: these tests run one after the other, and other tests leave them out.
 test-slurm: .venv-cluster/installed
-	.venv-cluster/bin/python -m pytest --override-ini addopts="-q -rs" tests/slurm tests/test_envs.py
+	.venv-cluster/bin/python -m pytest --override-ini addopts="-q -rs" tests/slurm tests/workflow/test_envs.py
 
 test-s3: .venv-cluster/installed
 	.venv-cluster/bin/python -m pytest --override-ini addopts="-q -rs" tests/storage
 
 bench: install
-	PYTHONPATH=tests $(BIN)/python -m benchmarks --device $(DEVICE) --repeats $(REPEATS) --cores $(CORES)
+	$(BIN)/python -m tests.speed --device $(DEVICE) --repeats $(REPEATS) --cores $(CORES)
 
 lint: install
 	$(BIN)/ruff check .

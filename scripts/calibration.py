@@ -3,7 +3,7 @@
 from typing import Any
 
 from pruning_regimes import calibration, tables
-from pruning_regimes.jobs import job
+from pruning_regimes.jobs.job import job
 
 
 def main(domain: str, entry: dict[str, Any], seed: int, output: str) -> None:

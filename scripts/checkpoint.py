@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from pruning_regimes import export
-from pruning_regimes.jobs import job
+from pruning_regimes.checkpoints import export
+from pruning_regimes.jobs.job import job
 
 
 def main(entry: dict[str, Any], domains: list[str], calibrations: list[str], **rest: Any) -> None:

@@ -2,8 +2,10 @@
 
 import logging
 
-from pruning_regimes import contamination, summary, tables
-from pruning_regimes.jobs import job
+from pruning_regimes import tables
+from pruning_regimes.calibration import contamination
+from pruning_regimes.jobs.job import job
+from pruning_regimes.report import summary
 
 
 def main(

@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from pruning_regimes import inspection, models, tables
-from pruning_regimes.budgets import check_depth, protected_layers
-from pruning_regimes.jobs import job
+from pruning_regimes import tables
+from pruning_regimes.jobs.job import job
+from pruning_regimes.models import inspection, loading
+from pruning_regimes.models.budgets import check_depth, protected_layers
 
 
 def main(model: str, entry: dict[str, Any], budgets: list[str], protected: list[int], output: str) -> None:
     """Build the model without weights, look at its decoder, check the budgets and write the decoder table."""
-    source = models.Source(entry)
+    source = loading.Source(entry)
     found = inspection.decoder_row(model, source, source.skeleton())
     kept = protected_layers(model, found["n_layers"], protected)
     check_depth(model, found["n_layers"], budgets, kept.union(found["protected"]))

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import polars as pl
 
-from pruning_regimes import examples, tables
-from pruning_regimes.jobs import job
+from pruning_regimes import tables
+from pruning_regimes.jobs.job import job
+from pruning_regimes.report import examples
 
 
 def main(

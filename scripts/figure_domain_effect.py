@@ -4,7 +4,7 @@ from typing import Any
 
 from pruning_regimes import tables
 from pruning_regimes.figures import domain_effect
-from pruning_regimes.jobs import job
+from pruning_regimes.jobs.job import job
 
 
 def main(effects: str, retention: str, style: dict[str, Any], confidence: float, outputs: list[str]) -> None:

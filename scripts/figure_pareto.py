@@ -4,7 +4,7 @@ from typing import Any
 
 from pruning_regimes import tables
 from pruning_regimes.figures import pareto
-from pruning_regimes.jobs import job
+from pruning_regimes.jobs.job import job
 
 
 def main(table: str, style: dict[str, Any], outputs: list[str], confidence: float) -> None:

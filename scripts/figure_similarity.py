@@ -6,7 +6,7 @@ import polars as pl
 
 from pruning_regimes import tables
 from pruning_regimes.figures import similarity
-from pruning_regimes.jobs import job
+from pruning_regimes.jobs.job import job
 
 
 def main(profiles: list[str], gaps: list[str], style: dict[str, Any], outputs: list[str], confidence: float) -> None:

@@ -6,7 +6,7 @@ import polars as pl
 
 from pruning_regimes import tables
 from pruning_regimes.figures import stability
-from pruning_regimes.jobs import job
+from pruning_regimes.jobs.job import job
 
 
 def main(paths: list[str], style: dict[str, Any], resamples: int, confidence: float, outputs: list[str]) -> None:

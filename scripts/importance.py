@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from pruning_regimes import importance, models, tables
-from pruning_regimes.jobs import job
+from pruning_regimes import tables
+from pruning_regimes.jobs.job import job
+from pruning_regimes.measurement import importance
+from pruning_regimes.models import loading
 
 
 def main(
@@ -16,10 +18,10 @@ def main(
     threads: int,
 ) -> None:
     """Run the calibration samples forward and backward through the model and write the importance table."""
-    entry = models.pinned(entry, tables.read(decoder, "decoder").row(0, named=True))
+    entry = loading.pinned(entry, tables.read(decoder, "decoder").row(0, named=True))
     paths = dict(zip(domains, calibrations, strict=True))
     samples = {domain: tables.read(path, "calibration") for domain, path in paths.items()}
-    measured = importance.measure(models.load(entry, threads), samples, batch_size)
+    measured = importance.measure(loading.load(entry, threads), samples, batch_size)
     made_from = {"model": entry, "calibration": {domain: tables.provenance(path) for domain, path in paths.items()}}
     tables.write(measured, "importance", output, made_from)
 

@@ -4,8 +4,9 @@ from typing import Any
 
 import polars as pl
 
-from pruning_regimes import judge, scoring, tables
-from pruning_regimes.jobs import job
+from pruning_regimes import scoring, tables
+from pruning_regimes.evaluation import judge
+from pruning_regimes.jobs.job import job
 
 
 def main(benchmark: str, predictions: list[str], settings: dict[str, Any], mode: str, output: str) -> None:

@@ -2,8 +2,10 @@
 
 from typing import Any
 
-from pruning_regimes import latency, models, tables
-from pruning_regimes.jobs import job
+from pruning_regimes import tables
+from pruning_regimes.evaluation import latency
+from pruning_regimes.jobs.job import job
+from pruning_regimes.models import loading
 
 
 def main(
@@ -15,11 +17,11 @@ def main(
     output: str,
 ) -> None:
     """Time the variants on questions of the benchmarks (name -> table) and write the latency table."""
-    entry = models.pinned(entry, tables.read(decoder, "decoder").row(0, named=True))
+    entry = loading.pinned(entry, tables.read(decoder, "decoder").row(0, named=True))
     measuring = latency.Plan(**plan)
     questions = {name: latency.first_questions(path, measuring) for name, path in benchmarks.items()}
     made_from = {"variants": tables.provenance(variants), "model": entry, "latency": plan, "benchmarks": [*questions]}
-    table = latency.measure(models.load(entry), tables.read(variants, "variants"), questions, measuring)
+    table = latency.measure(loading.load(entry), tables.read(variants, "variants"), questions, measuring)
     tables.write(table, "latency", output, made_from)
 
 

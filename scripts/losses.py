@@ -3,9 +3,11 @@
 import logging
 from typing import Any
 
-from pruning_regimes import losses, models, tables
-from pruning_regimes.budgets import n_removed, protected_layers
-from pruning_regimes.jobs import job
+from pruning_regimes import tables
+from pruning_regimes.jobs.job import job
+from pruning_regimes.measurement import losses
+from pruning_regimes.models import loading
+from pruning_regimes.models.budgets import n_removed, protected_layers
 
 
 def main(
@@ -29,7 +31,7 @@ def main(
     candidates = [layer for layer in range(found["n_layers"]) if layer not in kept]
     paths = dict(zip(domains, calibrations, strict=True))
     samples = {domain: tables.read(path, "calibration") for domain, path in paths.items()}
-    entry = models.pinned(entry, found)
+    entry = loading.pinned(entry, found)
     n_steps = max((n_removed(budget, found["n_layers"]) for budget in budgets), default=0)
     provenance = {
         "model": entry,
@@ -38,7 +40,7 @@ def main(
         "search": search,
         "n_steps": n_steps,
     }
-    loaded, journal = models.load(entry, threads), losses.Journal(output, provenance)
+    loaded, journal = loading.load(entry, threads), losses.Journal(output, provenance)
     if search == "greedy":
         tally = losses.greedy(loaded, samples, candidates, n_steps, batch_size, journal)
     else:

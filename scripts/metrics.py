@@ -2,8 +2,9 @@
 
 from itertools import product
 
-from pruning_regimes import summary, tables
-from pruning_regimes.jobs import job
+from pruning_regimes import tables
+from pruning_regimes.jobs.job import job
+from pruning_regimes.report import summary
 
 
 def main(models: list[str], benchmarks: list[str], variants: list[str], metrics: list[str], output: str) -> None:

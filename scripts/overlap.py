@@ -1,7 +1,8 @@
 """Overlap of the criteria's layer sets, per model and budget."""
 
-from pruning_regimes import tables, variants
-from pruning_regimes.jobs import job
+from pruning_regimes import tables
+from pruning_regimes.criteria import variants
+from pruning_regimes.jobs.job import job
 
 
 def main(models: list[str], variant_tables: list[str], output: str) -> None:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from pruning_regimes import pages, summary
-from pruning_regimes.jobs import job
+from pruning_regimes.jobs.job import job
+from pruning_regimes.report import pages, summary
 
 
 def main(text: str, output: str) -> None:

@@ -3,7 +3,7 @@
 import polars as pl
 
 from pruning_regimes import regimes, tables
-from pruning_regimes.jobs import job
+from pruning_regimes.jobs.job import job
 
 
 def main(

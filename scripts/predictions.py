@@ -6,8 +6,10 @@ from typing import Any
 
 import polars as pl
 
-from pruning_regimes import evaluation, models, tables
-from pruning_regimes.jobs import job
+from pruning_regimes import tables
+from pruning_regimes.evaluation import grid
+from pruning_regimes.jobs.job import job
+from pruning_regimes.models import loading
 
 
 def main(
@@ -24,11 +26,11 @@ def main(
     questions = tables.read(benchmark, "benchmark")
     paths = {Path(path).stem: path for path in outputs}
     asked = tables.read(variants, "variants").filter(pl.col("budget").is_in(list(paths)))
-    entry = models.pinned(entry, tables.read(decoder, "decoder").row(0, named=True))
-    loaded = models.load(entry, threads)
+    entry = loading.pinned(entry, tables.read(decoder, "decoder").row(0, named=True))
+    loaded = loading.load(entry, threads)
     provenance = {"variants": tables.provenance(variants), "model": entry, "max_new_tokens": max_new_tokens}
-    journal = evaluation.Journal(paths, provenance)
-    tally = evaluation.answer_all(loaded, questions, asked, journal, batch_size, max_new_tokens)
+    journal = grid.Journal(paths, provenance)
+    tally = grid.answer_all(loaded, questions, asked, journal, batch_size, max_new_tokens)
     logging.info("%d answers computed for %d variants", tally.computed, asked["variant_id"].n_unique())
     logging.info("%d layers computed at prefill, %d replayed", tally.layers_computed, tally.layers_replayed)
 

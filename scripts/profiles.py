@@ -1,7 +1,8 @@
 """Summarise a model's similarity tables: per domain and decoder layer, between domains, and per block of layers."""
 
-from pruning_regimes import profiles, tables
-from pruning_regimes.jobs import job
+from pruning_regimes import tables
+from pruning_regimes.jobs.job import job
+from pruning_regimes.measurement import profiles
 
 
 def main(

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from pruning_regimes import origins, summary, tables
-from pruning_regimes.jobs import job
+from pruning_regimes import tables
+from pruning_regimes.jobs.job import job
+from pruning_regimes.report import origins, summary
 
 # What was found of a model, and takes the place of what the config says.
 FOUND = ("revision", "model_class", "n_layers", "protected")

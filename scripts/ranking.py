@@ -5,7 +5,7 @@ from typing import Any
 from pruning_regimes import criteria, tables
 from pruning_regimes.criteria import registry
 from pruning_regimes.criteria.stored import read_study
-from pruning_regimes.jobs import job
+from pruning_regimes.jobs.job import job
 
 
 def main(

@@ -5,7 +5,7 @@ from itertools import product
 import polars as pl
 
 from pruning_regimes import regimes, tables
-from pruning_regimes.jobs import job
+from pruning_regimes.jobs.job import job
 from pruning_regimes.regimes.recommendation import recommendation
 
 

@@ -4,11 +4,12 @@ from functools import partial
 
 import polars as pl
 
-from pruning_regimes import judge, scoring, tables
+from pruning_regimes import scoring, tables
 from pruning_regimes.benchmarks import registry
-from pruning_regimes.jobs import job
+from pruning_regimes.criteria.variants import dense_id
+from pruning_regimes.evaluation import judge
+from pruning_regimes.jobs.job import job
 from pruning_regimes.scoring import aggregates, clusters
-from pruning_regimes.variants import dense_id
 
 
 def main(

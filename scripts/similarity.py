@@ -2,17 +2,19 @@
 
 from typing import Any
 
-from pruning_regimes import models, similarity, similarity_tables, tables
-from pruning_regimes.jobs import job
+from pruning_regimes import tables
+from pruning_regimes.jobs.job import job
+from pruning_regimes.measurement import similarity, similarity_tables
+from pruning_regimes.models import loading
 
 
 def main(
     entry: dict[str, Any], decoder: str, calibration: str, output: str, blocks: str, batch_size: int, threads: int
 ) -> None:
     """Run the calibration samples through the model and write the similarity and the blocks table."""
-    entry = models.pinned(entry, tables.read(decoder, "decoder").row(0, named=True))
+    entry = loading.pinned(entry, tables.read(decoder, "decoder").row(0, named=True))
     samples = tables.read(calibration, "calibration")
-    measured = similarity.measure(models.load(entry, threads), samples, batch_size)
+    measured = similarity.measure(loading.load(entry, threads), samples, batch_size)
     made_from = {"model": entry, "calibration": tables.provenance(calibration)}
     similarity_tables.write(measured, output, blocks, made_from)
 

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-from pruning_regimes import stability, tables
-from pruning_regimes.criteria import registry
+from pruning_regimes import tables
+from pruning_regimes.criteria import registry, stability
 from pruning_regimes.criteria.stored import read_study
 from pruning_regimes.criteria.study import Losses
-from pruning_regimes.jobs import job
+from pruning_regimes.jobs.job import job
 
 
 def main(

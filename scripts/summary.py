@@ -5,8 +5,9 @@ from typing import Any
 
 import polars as pl
 
-from pruning_regimes import findings, summary, tables
-from pruning_regimes.jobs import job
+from pruning_regimes import tables
+from pruning_regimes.jobs.job import job
+from pruning_regimes.report import findings, summary
 
 
 def main(

@@ -1,7 +1,8 @@
 """Collect the distinct layer sets that criteria and budgets ask for, for a model."""
 
-from pruning_regimes import tables, variants
-from pruning_regimes.jobs import job
+from pruning_regimes import tables
+from pruning_regimes.criteria import variants
+from pruning_regimes.jobs.job import job
 
 
 def main(criteria: list[str], layer_lists: list[str], decoder: str, output: str) -> None:

@@ -2,15 +2,17 @@
 
 from typing import Any
 
-from pruning_regimes import models, tables, windows
-from pruning_regimes.jobs import job
+from pruning_regimes import tables
+from pruning_regimes.jobs.job import job
+from pruning_regimes.measurement import windows
+from pruning_regimes.models import loading
 
 
 def main(entry: dict[str, Any], decoder: str, calibration: str, output: str, batch_size: int, threads: int) -> None:
     """Run the calibration samples through the model and write the windows table."""
-    entry = models.pinned(entry, tables.read(decoder, "decoder").row(0, named=True))
+    entry = loading.pinned(entry, tables.read(decoder, "decoder").row(0, named=True))
     samples = tables.read(calibration, "calibration")
-    measured = windows.measure(models.load(entry, threads), samples, batch_size)
+    measured = windows.measure(loading.load(entry, threads), samples, batch_size)
     tables.write(measured, "windows", output, {"model": entry, "calibration": tables.provenance(calibration)})
 
 

@@ -10,8 +10,9 @@ import pytest
 import torch
 from hypothesis import settings
 
-from pruning_regimes import models, verification
+from pruning_regimes.checkpoints import verification
 from pruning_regimes.demo import models as demo_models
+from pruning_regimes.models import loading
 
 # Tests run side by side, one per core.
 torch.set_num_threads(1)
@@ -44,9 +45,9 @@ def model_directory(request: pytest.FixtureRequest, tmp_path_factory: pytest.Tem
 
 
 @pytest.fixture(scope="session")
-def loaded(model_directory: Path) -> models.Loaded:
+def loaded(model_directory: Path) -> loading.Loaded:
     """That model, loaded."""
-    return models.load(entry(model_directory), threads=1)
+    return loading.load(entry(model_directory), threads=1)
 
 
 @pytest.fixture

@@ -13,17 +13,17 @@ import argparse
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import NormalDist, fmean
 
 import numpy as np
 import polars as pl
 
 from pruning_regimes import regimes, tables
-from pruning_regimes.contracts import DENSE, DENSE_BUDGET
 from pruning_regimes.regimes.segments import overlaps
+from pruning_regimes.tables.contracts import DENSE, DENSE_BUDGET
+from tests.helpers import ROOT
 
-DOCS = Path(__file__).parents[1] / "workflow" / "docs" / "simulations.md"
+DOCS = ROOT / "workflow" / "docs" / "simulations.md"
 RANKING = {"a": 1, "b": 1, "c": 1, "d": 1, "random": 3}  # criterion -> replicates
 STRUCTURAL = {"e": 1, "f": 1, "g": 1}
 FAMILIES = dict.fromkeys(RANKING, "ranking") | dict.fromkeys(STRUCTURAL, "structure")

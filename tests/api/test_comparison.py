@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from pruning_regimes import scoring, tables
 from pruning_regimes.api import compare
 from pruning_regimes.demo import datasets
-from pruning_regimes.errors import DataError
+from pruning_regimes.jobs.errors import DataError
 from pruning_regimes.regimes import scored
 from pruning_regimes.regimes.paired import paired, sign_flip
 from pruning_regimes.regimes.retention import retained

@@ -7,16 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from own_files import DOMAINS, Drawn, questions
 
-from pruning_regimes import api, similarity, similarity_tables
-from pruning_regimes.config import sentence
-from pruning_regimes.config_criteria import complete_criteria
+from pruning_regimes import api
+from pruning_regimes.config.criteria import complete_criteria
+from pruning_regimes.config.study import sentence
 from pruning_regimes.criteria import layer_list, registry
 from pruning_regimes.criteria.stored import read_study
-from pruning_regimes.errors import ConfigError, DataError
+from pruning_regimes.jobs.errors import ConfigError, DataError
+from pruning_regimes.measurement import similarity, similarity_tables
+from tests.helpers import ROOT
+from tests.helpers.own_files import DOMAINS, Drawn, questions
 
-DEMO = Path(__file__).parents[1] / "workflow" / "resources" / "demo-llava"
+DEMO = ROOT / "workflow" / "resources" / "demo-llava"
 
 
 @pytest.fixture(scope="module")

@@ -11,32 +11,23 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-import families
 import polars as pl
 import pytest
 import torch
 import yaml
-from conftest import entry
-from own_files import DOMAINS, Drawn, questions, scores
-from test_checkpoints import request
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from pruning_regimes import (
-    api,
-    calibration,
-    cli,
-    decoder,
-    models,
-    similarity,
-    similarity_tables,
-    tables,
-    variants,
-)
+from pruning_regimes import api, calibration, cli, tables
 from pruning_regimes.api import entries
 from pruning_regimes.demo import datasets
-from pruning_regimes.errors import ConfigError, DataError, ModelError
+from pruning_regimes.jobs.errors import ConfigError, DataError, ModelError
+from pruning_regimes.measurement import similarity, similarity_tables
+from pruning_regimes.models import decoder, identity, loading
+from tests.checkpoints.test_checkpoints import request
+from tests.conftest import entry
+from tests.helpers import ROOT, families
+from tests.helpers.own_files import DOMAINS, Drawn, questions, scores
 
-ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "workflow" / "resources" / "demo-llava"
 BLOCKS = "blocks.parquet"
 
@@ -61,7 +52,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
 def test_a_model_is_inspected_without_its_weights(tmp_path: Path) -> None:
     shutil.copytree(DEMO, tmp_path / "model", ignore=shutil.ignore_patterns("*.safetensors", "SHA256SUMS"))
     found = api.inspect(tmp_path / "model")
-    whole = models.load(entry(DEMO)).model
+    whole = loading.load(entry(DEMO)).model
     assert found.n_parameters == sum(weight.numel() for weight in whole.parameters())
     assert found.layers["parameters"].sum() + found.parts["parameters"][1:].sum() == found.n_parameters
     assert found.parts["part"][0] == f"{found.decoder_path} (the decoder layers)"
@@ -109,7 +100,7 @@ def test_a_model_that_is_none_is_refused(
 
 def test_similarities_are_those_of_the_workflow(files: dict[str, Path], tmp_path: Path) -> None:
     profile = api.similarity(DEMO, files, tmp_path / "out", dtype="float32", threads=1, batch_size=4)
-    loaded = models.load(entry(DEMO))
+    loaded = loading.load(entry(DEMO))
     for domain, file in files.items():
         about = {"source": "custom", "path": str(file), "schema": "qa", "samples": 6}
         expected = similarity.measure(loaded, calibration.load(domain, about, 0), 4)
@@ -123,7 +114,7 @@ def test_similarities_are_those_of_the_workflow(files: dict[str, Path], tmp_path
     rows = tables.read(tmp_path / "out" / "math.parquet", "similarity").filter(token_group="all", layer=3)
     assert one["cosine"][0] == pytest.approx(rows["cosine"].mean()) and one["n_samples"][0] == 6
     row = tables.read(tmp_path / "out" / "decoder.parquet", "decoder").row(0, named=True)
-    assert (row["model_id"], row["revision"]) == variants.identity(str(DEMO), "main") and row["n_layers"] == 12
+    assert (row["model_id"], row["revision"]) == identity.identity(str(DEMO), "main") and row["n_layers"] == 12
 
 
 def test_what_is_there_is_kept_and_a_domain_is_added(
@@ -231,7 +222,7 @@ def test_more_samples_than_there_are_is_refused(files: dict[str, Path], tmp_path
 def test_a_model_without_named_layers_is_exported(files: dict[str, Path], tmp_path: Path) -> None:
     found = api.export(DEMO, [5, 4], tmp_path / "copy", domains={"math": files["math"]}, threads=1)
     assert (found.path, found.removed, found.n_samples) == (tmp_path / "copy", (4, 5), 4)
-    copy = models.load(entry(found.path))
+    copy = loading.load(entry(found.path))
     assert decoder.find_decoder(copy.model).n_layers == 10
     assert sum(weight.numel() for weight in copy.model.parameters()) == found.n_parameters
     card = (found.path / "README.md").read_text()

@@ -5,17 +5,18 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import miniatures
 import polars as pl
 import pytest
-from asked import answered, rows
-from miniatures.general import GENERAL, picture
 
-from pruning_regimes import benchmarks, prompts, scoring
+from pruning_regimes import benchmarks, scoring
 from pruning_regimes.benchmarks import registry
 from pruning_regimes.benchmarks.adapters import inline, mmbench, mmmu, mmstar, realworldqa
-from pruning_regimes.errors import DataError
+from pruning_regimes.inference import prompts
+from pruning_regimes.jobs.errors import DataError
 from pruning_regimes.scoring import aggregates
+from tests.helpers import miniatures
+from tests.helpers.asked import answered, rows
+from tests.helpers.miniatures.general import GENERAL, picture
 
 N = 12
 LETTER = "Answer with the option's letter from the given choices directly"

@@ -7,19 +7,20 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import miniatures
 import polars as pl
 import pytest
-from asked import all_right, answered, load, rows
 from datasets import Dataset
-from miniatures.general import picture
-from miniatures.math import MATH, UPSTREAM
 
-from pruning_regimes import prompts, scoring
+from pruning_regimes import scoring
 from pruning_regimes.benchmarks import registry
 from pruning_regimes.benchmarks.adapters import dynamath, geometry3k, geoqa, iconqa, mathverse, wemath
-from pruning_regimes.errors import DataError
+from pruning_regimes.inference import prompts
+from pruning_regimes.jobs.errors import DataError
 from pruning_regimes.scoring import aggregates
+from tests.helpers import miniatures
+from tests.helpers.asked import all_right, answered, load, rows
+from tests.helpers.miniatures.general import picture
+from tests.helpers.miniatures.math import MATH, UPSTREAM
 
 N = 14
 NAMES = (*MATH, *UPSTREAM)

@@ -8,16 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import miniatures
 import polars as pl
 import pytest
 from datasets import Dataset, Features, Image, List, Value
 from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
-from miniatures.general import picture
 
 from pruning_regimes import benchmarks, scoring
 from pruning_regimes.benchmarks import registry, sources
-from pruning_regimes.errors import DataError
+from pruning_regimes.jobs.errors import DataError
+from tests.helpers import miniatures
+from tests.helpers.miniatures.general import picture
 
 PNGS = [picture(number)["bytes"] for number in range(4)]
 ROWS: list[dict[str, Any]] = [

@@ -8,17 +8,18 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import asked
 import pytest
-from asked import all_right, load
 from datasets import Dataset
-from miniatures.general import GENERAL, picture
 
-from pruning_regimes import prompts, scoring
+from pruning_regimes import scoring
 from pruning_regimes.benchmarks import registry
+from pruning_regimes.inference import prompts
 from pruning_regimes.scoring import aggregates
+from tests.helpers import ROOT, asked
+from tests.helpers.asked import all_right, load
+from tests.helpers.miniatures.general import GENERAL, picture
 
-SAMPLES = Path(__file__).parents[2] / "shared" / "real_samples"
+SAMPLES = ROOT.parent / "shared" / "real_samples"
 pytestmark = pytest.mark.skipif(not SAMPLES.is_dir(), reason="real rows are not here (../shared/real_samples)")
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import miniatures
 import polars as pl
 import pytest
-from asked import load, rows
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pruning_regimes import benchmarks
 from pruning_regimes.benchmarks import sampling
-from pruning_regimes.errors import DataError
+from pruning_regimes.jobs.errors import DataError
+from tests.helpers import miniatures
+from tests.helpers.asked import load, rows
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pruning_regimes import contamination
-from pruning_regimes.errors import DataError
+from pruning_regimes.calibration import contamination
+from pruning_regimes.jobs.errors import DataError
 from pruning_regimes.tables import frame
 
 LONG = "In the figure the chord AB is as long as the radius; how large is the angle at C?"

@@ -7,16 +7,16 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import miniatures
 import polars as pl
 import pytest
-from miniatures.general import picture
-from miniatures.math import SETS
 
 from pruning_regimes import calibration
 from pruning_regimes.benchmarks import sources
 from pruning_regimes.calibration import registry, schemas
-from pruning_regimes.errors import ConfigError, DataError
+from pruning_regimes.jobs.errors import ConfigError, DataError
+from tests.helpers import miniatures
+from tests.helpers.miniatures.general import picture
+from tests.helpers.miniatures.math import SETS
 
 
 def _public(path: Path | None, n: int, *names: str, seed: int = 0, **more: Any) -> pl.DataFrame:

@@ -13,20 +13,24 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from conftest import entry
-from criteria_tables import entry as entry_of
-from criteria_tables import plain
-from hub_server import serving
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig
 
-from pruning_regimes import checkpoints, cli, decoder, export, hub, models, prompts, tables, variants
-from pruning_regimes.criteria import layer_list
+from pruning_regimes import cli, tables
+from pruning_regimes.checkpoints import export, writing
+from pruning_regimes.criteria import layer_list, variants
 from pruning_regimes.demo import datasets
-from pruning_regimes.errors import ConfigError, ModelError
+from pruning_regimes.inference import prompts
+from pruning_regimes.jobs.errors import ConfigError, ModelError
+from pruning_regimes.models import decoder, hub, identity, loading
+from tests.conftest import entry
+from tests.helpers import ROOT
+from tests.helpers.criteria_tables import entry as entry_of
+from tests.helpers.criteria_tables import plain
+from tests.helpers.hub_server import serving
 
-DEMO = Path(__file__).parents[1] / "workflow" / "resources" / "demo-llava"
+DEMO = ROOT / "workflow" / "resources" / "demo-llava"
 # What a stranger has: transformers, the exported directory and an image.
 STRANGER = """
 import sys, torch
@@ -49,8 +53,8 @@ assert "pruning_regimes" not in sys.modules
 
 def request(directory: Path, folder: Path) -> dict[str, Any]:
     """Arguments of an export: tables of a study with the criterion `last` at budget 3."""
-    source = models.Source(entry(directory))
-    model_id, revision = variants.identity(source.path, source.revision)
+    source = loading.Source(entry(directory))
+    model_id, revision = identity.identity(source.path, source.revision)
     row = {"model": "tiny", "model_id": model_id, "revision": revision} | decoder.inspect(source.skeleton())
     layers = layer_list(entry_of("last"), plain(row["n_layers"]), [3])
     tables.write([row], "decoder", folder / "models" / "tiny.parquet", {})
@@ -83,7 +87,7 @@ def exported(model_directory: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def test_it_loads_with_transformers_alone_and_answers_as_the_pruned_model(
-    exported: Path, loaded: models.Loaded, tmp_path: Path
+    exported: Path, loaded: loading.Loaded, tmp_path: Path
 ) -> None:
     sample = datasets.benchmark_table("attributes", 1, seed=5).row(0, named=True)
     (tmp_path / "image.png").write_bytes(sample["images"][0])
@@ -135,10 +139,10 @@ def test_the_config_has_the_shape_that_vllm_reads(exported: Path) -> None:
 
 
 def test_weights_go_into_files_of_the_asked_size(model_directory: Path, tmp_path: Path) -> None:
-    source = models.Source(entry(model_directory))
+    source = loading.Source(entry(model_directory))
     target = tmp_path / "copy"
     target.mkdir()
-    checkpoints.write(source, [1, 4], target, file_bytes=1_000_000)
+    writing.write(source, [1, 4], target, file_bytes=1_000_000)
     files = sorted(target.glob("*.safetensors"))
     assert len(files) > 2 and files[0].name == f"model-00001-of-{len(files):05d}.safetensors"
     places = json.loads((target / "model.safetensors.index.json").read_text())["weight_map"]
@@ -151,7 +155,7 @@ def test_weights_go_into_files_of_the_asked_size(model_directory: Path, tmp_path
     for name, file in places.items():
         original = decoder_layer.sub(lambda found: f"{found[1]}{kept[int(found[2])]}", name)
         assert torch.equal(load_file(target / file)[name], whole[original])
-    loaded = models.load(entry(target))
+    loaded = loading.load(entry(target))
     assert loaded.model is not None and loaded.unexpected == []
 
 
@@ -168,24 +172,25 @@ def test_files_that_hold_only_removed_layers_are_not_downloaded(
     (served / hub.INDEX).write_text(json.dumps({"metadata": {}, "weight_map": places}))
     with serving(served) as hub_:
         code = (
-            "import sys; from pathlib import Path; from pruning_regimes import checkpoints, models\n"
-            "source = models.Source({'path': 'owner/model', 'revision': 'main'})\n"
-            "checkpoints.write(source, [5], Path(sys.argv[1]))"
+            "import sys; from pathlib import Path\n"
+            "from pruning_regimes.checkpoints import writing; from pruning_regimes.models import loading\n"
+            "source = loading.Source({'path': 'owner/model', 'revision': 'main'})\n"
+            "writing.write(source, [5], Path(sys.argv[1]))"
         )
         for name, value in hub_.environment(tmp_path / "home").items():
             monkeypatch.setenv(name, value)
         (tmp_path / "copy").mkdir()
         subprocess.run([sys.executable, "-c", code, str(tmp_path / "copy")], check=True)
     assert "model-0.safetensors" in hub_.downloaded and "model-1.safetensors" not in hub_.downloaded
-    copy = models.load(entry(tmp_path / "copy"))
+    copy = loading.load(entry(tmp_path / "copy"))
     assert decoder.find_decoder(copy.model).n_layers == 11 and copy.unexpected == []
 
 
 def test_a_copy_that_is_not_the_pruned_model_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments = request(DEMO, tmp_path)
-    write = checkpoints.write
+    write = writing.write
 
-    def damaging(source: models.Source, removed: list[int], target: Path) -> checkpoints.Written:
+    def damaging(source: loading.Source, removed: list[int], target: Path) -> writing.Written:
         written = write(source, removed, target)
         weights = load_file(target / "model.safetensors")
         name = next(name for name in weights if name.endswith("layers.0.mlp.up_proj.weight"))
@@ -193,7 +198,7 @@ def test_a_copy_that_is_not_the_pruned_model_is_not_kept(tmp_path: Path, monkeyp
         save_file(weights, target / "model.safetensors", metadata={"format": "pt"})
         return written
 
-    monkeypatch.setattr(checkpoints, "write", damaging)
+    monkeypatch.setattr(writing, "write", damaging)
     with pytest.raises(ModelError, match=r"is not the pruned model and was not kept: 0 other inputs, 8 other logits"):
         export.export(**arguments)
     assert list(arguments["target"].parent.iterdir()) == []
@@ -202,7 +207,7 @@ def test_a_copy_that_is_not_the_pruned_model_is_not_kept(tmp_path: Path, monkeyp
 def test_an_export_that_was_killed_is_done_again(tmp_path: Path) -> None:
     arguments = request(DEMO, tmp_path)
     code = (
-        "import os, sys, json; from pathlib import Path; from pruning_regimes import export, verification\n"
+        "import os, sys, json; from pathlib import Path; from pruning_regimes.checkpoints import export, verification\n"
         "verification.verify = lambda *a: os.kill(os.getpid(), 9)\n"
         "export.export(**json.loads(sys.argv[1]))"
     )
@@ -268,7 +273,7 @@ def test_a_quantized_model_is_refused(model_directory: Path, tmp_path: Path) -> 
     config["quantization_config"] = {"quant_method": "fp8"}
     (directory / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelError, match="is quantized; an export needs the weights before quantization"):
-        checkpoints.write(models.Source(entry(directory)), [1], tmp_path)
+        writing.write(loading.Source(entry(directory)), [1], tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -287,20 +292,20 @@ def test_the_decoders_weights_are_told_by_their_names(names: list[str], expected
     every = [name.format(layer) for name in names for layer in range(5)]
     # One block more, for the prediction of further tokens.
     every.append(f"{expected}.5.eh_proj.weight")
-    assert checkpoints.layer_prefix(every, "model.language_model.layers", 5, ["mlp.up.weight", "a"]) == expected
+    assert writing.layer_prefix(every, "model.language_model.layers", 5, ["mlp.up.weight", "a"]) == expected
 
 
 def test_names_that_do_not_tell_the_decoder_are_refused() -> None:
     with pytest.raises(ModelError, match=r"cannot be told by the names of the weights: a\.layers, b\.layers of them"):
-        checkpoints.layer_prefix([f"{part}.layers.{n}.w" for part in "ab" for n in range(3)], "c.layers", 3, ["w"])
+        writing.layer_prefix([f"{part}.layers.{n}.w" for part in "ab" for n in range(3)], "c.layers", 3, ["w"])
     with pytest.raises(ModelError, match="no list of them could be its 4 layers"):
-        checkpoints.layer_prefix([f"a.layers.{n}.w" for n in range(3)], "a.layers", 4, ["w"])
+        writing.layer_prefix([f"a.layers.{n}.w" for n in range(3)], "a.layers", 4, ["w"])
 
 
 def test_the_command_says_what_is_wrong_in_one_sentence(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    root = Path(__file__).parents[1]
+    root = ROOT
     monkeypatch.chdir(root)
     known = ["export", "demo-llava", "--criterion", "mixed", "--budget", "2", "--results", str(tmp_path)]
     with pytest.raises(SystemExit):

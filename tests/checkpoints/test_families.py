@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
-from families import build, images, model_class, words
-from test_families import PATHS, SUPPORTED
 
-from pruning_regimes import checkpoints
-from pruning_regimes.decoder import find_decoder, protected, pruned
-from pruning_regimes.models import Source
+from pruning_regimes.checkpoints import writing
+from pruning_regimes.models.decoder import find_decoder, protected, pruned
+from pruning_regimes.models.loading import Source
+from tests.helpers.families import build, images, model_class, words
+from tests.models.test_families import PATHS, SUPPORTED
 
 
 # Transformers does not load what it saves of this classifier, pruned or not.
@@ -26,7 +26,7 @@ def test_a_checkpoint_is_the_pruned_model(family: str, tmp_path: Path) -> None:
     stay = protected(model, path)
     removed = [layer for layer in range(find_decoder(model, path).n_layers) if layer not in stay][-3:-1]
     source = Source({"path": str(original), "revision": "main", "decoder_path": path})
-    written = checkpoints.write(source, removed, copy)
+    written = writing.write(source, removed, copy)
     kind = getattr(transformers, model_class(family))
     again, found = kind.from_pretrained(copy, dtype=torch.float32, output_loading_info=True)
     assert not any(found.values()), found

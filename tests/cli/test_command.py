@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from own_files import DOMAINS, questions, scores
 
 from pruning_regimes import cli, tables
 from pruning_regimes.api import comparison, entries, exporting, inspection, measurement
 from pruning_regimes.cli.options import as_options, parse
+from tests.helpers import ROOT
+from tests.helpers.own_files import DOMAINS, questions, scores
 
-ROOT = Path(__file__).parents[1]
 COMMAND = [sys.executable, "-c", "import sys; from pruning_regimes.cli import main; sys.exit(main())"]
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from criteria_tables import completed, entry
 
-from pruning_regimes.config_criteria import own_domains, resolved
-from pruning_regimes.errors import ConfigError
+from pruning_regimes.config.criteria import own_domains, resolved
+from pruning_regimes.jobs.errors import ConfigError
+from tests.helpers.criteria_tables import completed, entry
 
 CRITERIA: dict[str, Any] = {
     "mixed": {},

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from pruning_regimes import config as configs
-from pruning_regimes.config_figures import WIDTHS, check_figures
-from pruning_regimes.errors import ConfigError
+from pruning_regimes.config import study as configs
+from pruning_regimes.config.figures import WIDTHS, check_figures
+from pruning_regimes.jobs.errors import ConfigError
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parents[1]
 FIGURES = list(
     yaml.safe_load((ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text())["properties"]["figures"][
         "properties"

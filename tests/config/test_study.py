@@ -13,12 +13,13 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pruning_regimes import budgets, tables
-from pruning_regimes import config as configs
+from pruning_regimes import tables
+from pruning_regimes.config import study as configs
 from pruning_regimes.demo import datasets
-from pruning_regimes.errors import ConfigError
+from pruning_regimes.jobs.errors import ConfigError
+from pruning_regimes.models import budgets
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parents[1]
 SCHEMA = ROOT / "workflow" / "schemas" / "config.schema.yaml"
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import polars as pl
 import pytest
-from criteria_tables import completed, entry, order, plain, random_study, shuffled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pruning_regimes.criteria import Study, choices, layer_list, registry
-from pruning_regimes.errors import ConfigError
+from pruning_regimes.jobs.errors import ConfigError
+from tests.helpers.criteria_tables import completed, entry, order, plain, random_study, shuffled
 
 # Every kind, some with parameters that take other ways through it.
 KINDS: list[tuple[str, dict[str, Any]]] = [

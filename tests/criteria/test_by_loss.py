@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 import pytest
-from criteria_tables import completed, entry, importance, losses, order, plain, samples, study, tried
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pruning_regimes.criteria import layer_list
 from pruning_regimes.criteria.study import Losses
+from tests.helpers.criteria_tables import completed, entry, importance, losses, order, plain, samples, study, tried
 
 # Scores of a model of 32 layers whose first and last layers seem as good as useless, as those of Llama 2 7B do.
 ENDS_FIRST = [0, 1, 31, 28, 30, 27, 25, 2, 29, 26, 24]

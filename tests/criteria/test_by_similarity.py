@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from criteria_tables import entry, order, random_study, samples, study
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pruning_regimes.contracts import TOKEN_GROUPS
 from pruning_regimes.criteria import layer_list
 from pruning_regimes.criteria.by_similarity import places
-from pruning_regimes.errors import ConfigError
+from pruning_regimes.jobs.errors import ConfigError
+from pruning_regimes.tables.contracts import TOKEN_GROUPS
+from tests.helpers.criteria_tables import entry, order, random_study, samples, study
 
 MATH, GENERAL = [0.1, 0.9, 0.5, 0.7], [0.8, 0.2, 0.6, 0.3]
 METRICS = {"cosine": 1, "angular_distance": -1, "relative_update": -1}  # larger, or smaller, is more redundant

@@ -9,12 +9,12 @@ from math import floor
 
 import numpy as np
 import pytest
-from criteria_tables import entry, order, plain, random_study, samples, study
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pruning_regimes.criteria import layer_list
 from pruning_regimes.criteria.choices import spaced
+from tests.helpers.criteria_tables import entry, order, plain, random_study, samples, study
 
 
 def angles(n_layers: int, of_blocks: dict[tuple[int, int], float], otherwise: float) -> np.ndarray:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from criteria_tables import entry, order, samples, study
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
 from pruning_regimes.criteria import Study
+from tests.helpers.criteria_tables import entry, order, samples, study
 
 
 def one(single: Sequence[float], triplets: Sequence[float], pairs: Sequence[float], **others: object) -> Study:

@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from criteria_tables import entry, losses, order, random_study, samples, study
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pruning_regimes import stability, tables
-from pruning_regimes.criteria import Study, layer_list
-from pruning_regimes.variants import expected_jaccard
+from pruning_regimes import tables
+from pruning_regimes.criteria import Study, layer_list, stability
+from pruning_regimes.criteria.variants import expected_jaccard
+from tests.helpers import ROOT
+from tests.helpers.criteria_tables import entry, losses, order, random_study, samples, study
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "stability.py"
+SCRIPT = ROOT / "scripts" / "stability.py"
 
 
 def noisy(seed: int, sizes: Mapping[str, int], noise: float, shift: float = 0.0, n_layers: int = 10) -> Study:

@@ -10,14 +10,14 @@ from typing import Any
 import polars as pl
 import pytest
 import yaml
-from criteria_tables import completed, entry, order, plain, random_study
 
-from pruning_regimes import config as configs
 from pruning_regimes import tables
+from pruning_regimes.config import study as configs
 from pruning_regimes.criteria import Order, Structure, Study, by_score, criterion, layer_list, registry
-from pruning_regimes.errors import ConfigError
+from pruning_regimes.jobs.errors import ConfigError
+from tests.helpers import ROOT
+from tests.helpers.criteria_tables import completed, entry, order, plain, random_study
 
-ROOT = Path(__file__).parents[1]
 RANKING = ROOT / "scripts" / "ranking.py"
 HEADER = "from pruning_regimes.criteria import Order, Structure, by_score, criterion\n"
 # Removes every other layer from a start, then the rest; uses what a module may: annotations, dataclasses, constants.

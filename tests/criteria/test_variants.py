@@ -9,7 +9,9 @@ from statistics import fmean
 import polars as pl
 import pytest
 
-from pruning_regimes import tables, variants
+from pruning_regimes import tables
+from pruning_regimes.criteria import variants
+from pruning_regimes.models import identity
 
 
 def layers(sets: dict[tuple[int, str], set[int]], n_layers: int) -> pl.DataFrame:
@@ -47,8 +49,8 @@ def test_every_pair_has_a_row_and_equal_layers_an_id(collected: pl.DataFrame) ->
 
 
 def test_another_model_or_revision_is_another_variant() -> None:
-    assert len({variants.variant_id(m, r, k) for m in "ab" for r in "cd" for k in ([0, 1], [0, 2])}) == 8
-    assert variants.variant_id("m", "r", [2, 0]) == variants.variant_id("m", "r", [0, 2])
+    assert len({identity.variant_id(m, r, k) for m in "ab" for r in "cd" for k in ([0, 1], [0, 2])}) == 8
+    assert identity.variant_id("m", "r", [2, 0]) == identity.variant_id("m", "r", [0, 2])
 
 
 def test_a_directory_is_known_by_its_name_and_content(tmp_path: Path) -> None:
@@ -56,12 +58,12 @@ def test_a_directory_is_known_by_its_name_and_content(tmp_path: Path) -> None:
     directory.mkdir()
     (directory / "config.json").write_text("{}")
     (directory / "model.safetensors").write_bytes(b"1")
-    before = variants.identity(str(directory), "main")
+    before = identity.identity(str(directory), "main")
     (directory / "README.md").write_text("a card")
-    assert variants.identity(str(directory), "main") == before and before[0] == "model"
+    assert identity.identity(str(directory), "main") == before and before[0] == "model"
     (directory / "model.safetensors").write_bytes(b"2")
-    assert variants.identity(str(directory), "main") != before
-    assert variants.identity("owner/name", "abc") == ("owner/name", "abc")
+    assert identity.identity(str(directory), "main") != before
+    assert identity.identity("owner/name", "abc") == ("owner/name", "abc")
 
 
 def test_overlap_by_hand(collected: pl.DataFrame) -> None:

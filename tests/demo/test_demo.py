@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from pruning_regimes import models as study_models
-from pruning_regimes import prompts
 from pruning_regimes.demo import datasets, models, questions, scenes, seeds, training
+from pruning_regimes.inference import prompts
+from pruning_regimes.models import loading as study_models
 
 SAMPLERS = {sampler for _, _, sampler in questions.BENCHMARKS.values()}
 

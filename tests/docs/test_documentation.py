@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-from pruning_regimes import reference
-from pruning_regimes.benchmarks import reference as benchmarks
-from pruning_regimes.criteria import reference as criteria
-
-ROOT = Path(__file__).parents[1]
+from pruning_regimes.docs import benchmarks, config, criteria
+from tests.helpers import ROOT
 
 
 def test_the_page_of_benchmarks_is_that_of_the_entries() -> None:
@@ -21,12 +17,12 @@ def test_the_page_of_criteria_is_that_of_their_declarations() -> None:
 
 
 def test_the_config_reference_is_that_of_the_schema() -> None:
-    table = reference.table(ROOT / "workflow" / "schemas" / "config.schema.yaml")
+    table = config.table(ROOT / "workflow" / "schemas" / "config.schema.yaml")
     assert table in (ROOT / "config" / "README.md").read_text()
 
 
 def test_every_key_of_the_schema_has_a_meaning() -> None:
-    table = reference.table(ROOT / "workflow" / "schemas" / "config.schema.yaml")
+    table = config.table(ROOT / "workflow" / "schemas" / "config.schema.yaml")
     assert all(re.search(r"\| [^|]*\w[^|]* \|$", line) for line in table.splitlines()[2:])
 
 

@@ -7,14 +7,17 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
-from criteria_tables import entry, plain
 
-from pruning_regimes import evaluation, models, prompts, tables
+from pruning_regimes import tables
 from pruning_regimes.criteria import layer_list
-from pruning_regimes.decoder import find_decoder, pruned
+from pruning_regimes.criteria.variants import collect
 from pruning_regimes.demo import datasets
-from pruning_regimes.errors import DataError, ModelError
-from pruning_regimes.variants import collect
+from pruning_regimes.evaluation import grid
+from pruning_regimes.inference import prompts
+from pruning_regimes.jobs.errors import DataError, ModelError
+from pruning_regimes.models import loading
+from pruning_regimes.models.decoder import find_decoder, pruned
+from tests.helpers.criteria_tables import entry, plain
 
 KEYS = ["variant_id", "sample_id"]
 
@@ -26,7 +29,7 @@ def questions() -> pl.DataFrame:
 
 
 @pytest.fixture
-def variants(loaded: models.Loaded) -> pl.DataFrame:
+def variants(loaded: loading.Loaded) -> pl.DataFrame:
     """Dense, deepest one and two; one of them asked for twice."""
     n_layers = find_decoder(loaded.model).n_layers
     lists = layer_list(entry("last"), plain(n_layers), [1, 2])
@@ -34,11 +37,11 @@ def variants(loaded: models.Loaded) -> pl.DataFrame:
 
 
 def run(
-    loaded: models.Loaded, questions: pl.DataFrame, variants: pl.DataFrame, path: Path, size: int = 4, tokens: int = 5
+    loaded: loading.Loaded, questions: pl.DataFrame, variants: pl.DataFrame, path: Path, size: int = 4, tokens: int = 5
 ) -> tuple[int, pl.DataFrame]:
     """Number of answers computed, and the answers of all budgets, each of which has its table in the directory."""
-    journal = evaluation.Journal({budget: path / f"{budget}.parquet" for budget in sorted(set(variants["budget"]))}, {})
-    tally = evaluation.answer_all(loaded, questions, variants, journal, size, tokens)
+    journal = grid.Journal({budget: path / f"{budget}.parquet" for budget in sorted(set(variants["budget"]))}, {})
+    tally = grid.answer_all(loaded, questions, variants, journal, size, tokens)
     return tally.computed, read(path, variants)
 
 
@@ -50,7 +53,7 @@ def read(path: Path, variants: pl.DataFrame) -> pl.DataFrame:
 
 
 def test_answers_are_those_of_each_variant_and_question_alone(
-    loaded: models.Loaded, questions: pl.DataFrame, variants: pl.DataFrame, tmp_path: Path
+    loaded: loading.Loaded, questions: pl.DataFrame, variants: pl.DataFrame, tmp_path: Path
 ) -> None:
     computed, together = run(loaded, questions, variants, tmp_path / "p")
     distinct = variants.unique("variant_id", maintain_order=True)
@@ -60,14 +63,14 @@ def test_answers_are_those_of_each_variant_and_question_alone(
         for question in questions.iter_rows(named=True):
             text = prompts.prompt(loaded, question["question"], 1)
             with pruned(loaded.model, variant["removed"]):
-                (reply,) = evaluation.answer(loaded, [text], [question["images"]], 5)
+                (reply,) = grid.answer(loaded, [text], [question["images"]], 5)
             expected.append((variant["variant_id"], question["sample_id"], reply["response"], reply["n_tokens"]))
     assert together.select(*KEYS, "response", "n_tokens").rows() == expected
     assert len({response for _, _, response, _ in expected}) > 1
 
 
 def test_a_second_run_computes_nothing_and_an_addition_only_itself(
-    loaded: models.Loaded, questions: pl.DataFrame, variants: pl.DataFrame, tmp_path: Path
+    loaded: loading.Loaded, questions: pl.DataFrame, variants: pl.DataFrame, tmp_path: Path
 ) -> None:
     path = tmp_path / "p"
     fewer = variants.filter(pl.col("n_removed") < 2)
@@ -81,7 +84,7 @@ def test_a_second_run_computes_nothing_and_an_addition_only_itself(
 
 
 def test_other_questions_or_settings_are_answered_anew(
-    loaded: models.Loaded, questions: pl.DataFrame, variants: pl.DataFrame, tmp_path: Path
+    loaded: loading.Loaded, questions: pl.DataFrame, variants: pl.DataFrame, tmp_path: Path
 ) -> None:
     path, dense = tmp_path / "p", variants.head(1)
     run(loaded, questions, dense, path)
@@ -94,14 +97,14 @@ def test_other_questions_or_settings_are_answered_anew(
 
 
 def test_a_run_that_breaks_off_keeps_its_finished_batches(
-    loaded: models.Loaded,
+    loaded: loading.Loaded,
     questions: pl.DataFrame,
     variants: pl.DataFrame,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     _, expected = run(loaded, questions, variants, tmp_path / "whole", size=2)
-    whole, calls = evaluation._generated, []
+    whole, calls = grid._generated, []
 
     def breaking(*arguments):
         calls.append(1)
@@ -110,18 +113,18 @@ def test_a_run_that_breaks_off_keeps_its_finished_batches(
         return whole(*arguments)
 
     path = tmp_path / "p"
-    monkeypatch.setattr(evaluation, "_generated", breaking)
+    monkeypatch.setattr(grid, "_generated", breaking)
     with pytest.raises(KeyboardInterrupt):
         run(loaded, questions, variants, path, size=2)
     assert [file.name for file in path.iterdir()] == [".0.answered"]
-    monkeypatch.setattr(evaluation, "_generated", whole)
+    monkeypatch.setattr(grid, "_generated", whole)
     computed, resumed = run(loaded, questions, variants, path, size=2)
     assert computed == 3 * 4 and resumed.equals(expected)
     assert sorted(file.name for file in path.iterdir()) == ["0.parquet", "1.parquet", "2.parquet"]
 
 
 def test_each_budget_has_its_table_and_a_variant_of_two_budgets_is_answered_once(
-    loaded: models.Loaded, questions: pl.DataFrame, variants: pl.DataFrame, tmp_path: Path
+    loaded: loading.Loaded, questions: pl.DataFrame, variants: pl.DataFrame, tmp_path: Path
 ) -> None:
     twice = pl.concat([variants, variants.filter(pl.col("budget") == "1").with_columns(budget=pl.lit("0.1"))])
     computed, _ = run(loaded, questions, twice, tmp_path)
@@ -132,7 +135,7 @@ def test_each_budget_has_its_table_and_a_variant_of_two_budgets_is_answered_once
 
 
 def test_a_sample_that_does_not_fit_into_memory_is_an_error_and_tried_again(
-    loaded: models.Loaded,
+    loaded: loading.Loaded,
     variants: pl.DataFrame,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -140,26 +143,26 @@ def test_a_sample_that_does_not_fit_into_memory_is_an_error_and_tried_again(
 ) -> None:
     many = datasets.benchmark_table("attributes", 24, seed=1)
     _, expected = run(loaded, many, variants, tmp_path / "whole", size=4)
-    large, whole = many["images"][7].to_list(), evaluation._generated
+    large, whole = many["images"][7].to_list(), grid._generated
     pixels = prompts.inputs(loaded, prompts.prompts(loaded, many[7]), [prompts.decode(large)])["pixel_values"]
 
-    def small_memory(loaded_: models.Loaded, batch: dict, tokens: int):
+    def small_memory(loaded_: loading.Loaded, batch: dict, tokens: int):
         if any(torch.equal(row, pixels[0]) for row in batch["pixel_values"]):
             raise torch.OutOfMemoryError
         return whole(loaded_, batch, tokens)
 
-    monkeypatch.setattr(evaluation, "_generated", small_memory)
+    monkeypatch.setattr(grid, "_generated", small_memory)
     _, answers = run(loaded, many, variants, tmp_path / "p", size=4)
     failed = answers.filter(pl.col("error").is_not_null())
     assert set(failed["sample_id"]) == {many["sample_id"][7]} and len(failed) == 3
     assert "1 of 24 samples failed" in caplog.text and "ran out of memory" in caplog.text
-    monkeypatch.setattr(evaluation, "_generated", whole)
+    monkeypatch.setattr(grid, "_generated", whole)
     computed, again = run(loaded, many, variants, tmp_path / "p", size=4)
     assert computed == 3 and again.select(*KEYS, "response").equals(expected.select(*KEYS, "response"))
 
 
 def test_too_many_failures_end_the_benchmark(
-    loaded: models.Loaded, questions: pl.DataFrame, variants: pl.DataFrame, tmp_path: Path
+    loaded: loading.Loaded, questions: pl.DataFrame, variants: pl.DataFrame, tmp_path: Path
 ) -> None:
     damaged = questions.with_columns(images=pl.Series([[b"x"], [b"x"], *questions["images"].to_list()[2:]]))
     with pytest.raises(
@@ -171,7 +174,7 @@ def test_too_many_failures_end_the_benchmark(
 
 
 def test_a_variant_that_cannot_be_is_named_before_anything_is_answered(
-    loaded: models.Loaded, questions: pl.DataFrame, variants: pl.DataFrame, tmp_path: Path
+    loaded: loading.Loaded, questions: pl.DataFrame, variants: pl.DataFrame, tmp_path: Path
 ) -> None:
     wrong = variants.with_columns(removed=pl.when(pl.col("budget") == "2").then([99]).otherwise("removed"))
     with pytest.raises(ModelError, match=r"^criteria\.last at budget 2: Layer 99 cannot be removed"):
@@ -180,7 +183,7 @@ def test_a_variant_that_cannot_be_is_named_before_anything_is_answered(
 
 
 def test_an_image_that_cannot_be_decoded_costs_its_answer_only(
-    loaded: models.Loaded, variants: pl.DataFrame, tmp_path: Path
+    loaded: loading.Loaded, variants: pl.DataFrame, tmp_path: Path
 ) -> None:
     questions = datasets.benchmark_table("attributes", 20, seed=1)
     images = questions["images"].to_list()
@@ -194,17 +197,17 @@ def test_an_image_that_cannot_be_decoded_costs_its_answer_only(
     assert answers.filter(others).equals(intact.filter(others))
 
 
-def test_an_answer_ends_at_the_end_token_or_at_its_longest(loaded: models.Loaded, questions: pl.DataFrame) -> None:
+def test_an_answer_ends_at_the_end_token_or_at_its_longest(loaded: loading.Loaded, questions: pl.DataFrame) -> None:
     texts = [prompts.prompt(loaded, question, 1) for question in questions["question"]]
     images = questions["images"].to_list()
     config = loaded.model.generation_config
     end = config.eos_token_id
-    (free,) = evaluation.answer(loaded, texts[:1], images[:1], 4)
+    (free,) = grid.answer(loaded, texts[:1], images[:1], 4)
     batch = prompts.inputs(loaded, texts[:1], [prompts.decode(images[0])])
     tokens = loaded.model.generate(**batch, max_new_tokens=4)[0, batch["input_ids"].shape[1] :]
     try:
         config.eos_token_id = int(tokens[0])
-        (stopped,) = evaluation.answer(loaded, texts[:1], images[:1], 4)
+        (stopped,) = grid.answer(loaded, texts[:1], images[:1], 4)
     finally:
         config.eos_token_id = end
     assert stopped["finish_reason"] == "stop" and stopped["n_tokens"] == 0 and stopped["response"] == ""

@@ -19,8 +19,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from pruning_regimes import judge, tables
-from pruning_regimes.errors import ConfigError, ModelError
+from pruning_regimes import tables
+from pruning_regimes.evaluation import judge
+from pruning_regimes.jobs.errors import ConfigError, ModelError
 
 KEY = "secret-key-of-nobody"
 Answer = tuple[int, str, dict[str, str]]
@@ -312,7 +313,8 @@ def test_a_killed_run_keeps_what_it_was_told(tmp_path: Path) -> None:
     program = textwrap.dedent(
         """
         import json, sys
-        from pruning_regimes import judge, tables
+        from pruning_regimes import tables
+        from pruning_regimes.evaluation import judge
         judge.PIECE = 5
         directory, settings = sys.argv[1], json.loads(sys.argv[2])
         names = ("benchmark", "scores", "predictions")

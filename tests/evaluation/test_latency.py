@@ -12,19 +12,22 @@ from typing import Any
 import polars as pl
 import pytest
 import torch
-from families import build, built_without, images, words
 from safetensors.torch import load_file
 from transformers import AutoModelForImageTextToText
 
-from pruning_regimes import checkpoints, latency, models, prompts
-from pruning_regimes.contracts import DENSE
-from pruning_regimes.cost_classes import cost_classes, layer_kinds
-from pruning_regimes.decoder import find_decoder, protected, pruned
+from pruning_regimes.checkpoints import writing
 from pruning_regimes.demo import datasets
-from pruning_regimes.errors import DataError, ModelError
-from pruning_regimes.latency import Plan, measure, statistics, weight_bytes
+from pruning_regimes.evaluation import latency
+from pruning_regimes.evaluation.cost_classes import cost_classes, layer_kinds
+from pruning_regimes.evaluation.latency import Plan, measure, statistics, weight_bytes
+from pruning_regimes.inference import prompts
+from pruning_regimes.jobs.errors import DataError, ModelError
+from pruning_regimes.models import loading
+from pruning_regimes.models.decoder import find_decoder, protected, pruned
+from pruning_regimes.models.identity import variant_id
 from pruning_regimes.tables import frame
-from pruning_regimes.variants import variant_id
+from pruning_regimes.tables.contracts import DENSE
+from tests.helpers.families import build, built_without, images, words
 
 PLAN = Plan(questions=3, repeats=2, new_tokens=4)
 
@@ -48,7 +51,7 @@ def benchmarks(*names: str, n: int = 4) -> dict[str, pl.DataFrame]:
 class Clock:
     """Goes on by as many seconds as the model has decoder layers, each time that it is looked at."""
 
-    def __init__(self, loaded: models.Loaded) -> None:
+    def __init__(self, loaded: loading.Loaded) -> None:
         self.now, self.decoder = 0.0, find_decoder(loaded.model)
         self.depths: list[int] = []
 
@@ -116,9 +119,9 @@ def test_weight_bytes_are_those_of_the_model_that_is_built_without_the_layers(fa
 
 
 def test_weight_bytes_are_those_of_the_exported_checkpoint(
-    model_directory: Path, loaded: models.Loaded, tmp_path: Path
+    model_directory: Path, loaded: loading.Loaded, tmp_path: Path
 ) -> None:
-    checkpoints.write(loaded, [2, 5], tmp_path)
+    writing.write(loaded, [2, 5], tmp_path)
     exported = AutoModelForImageTextToText.from_pretrained(tmp_path, dtype=torch.float32)
     with pruned(loaded.model, [2, 5]):
         found = weight_bytes(loaded.model)
@@ -128,7 +131,7 @@ def test_weight_bytes_are_those_of_the_exported_checkpoint(
     assert found == stored + unstored
 
 
-def test_times_are_those_of_the_class_and_relative_to_the_dense_model(loaded: models.Loaded) -> None:
+def test_times_are_those_of_the_class_and_relative_to_the_dense_model(loaded: loading.Loaded) -> None:
     n_layers = find_decoder(loaded.model).n_layers
     table = variants(n_layers, [1], [0, 1, 2], [4], [3, 4, 5])
     clock = Clock(loaded)
@@ -154,7 +157,7 @@ def test_times_are_those_of_the_class_and_relative_to_the_dense_model(loaded: mo
     assert found["device"][0] and "/" not in found["device"][0]
 
 
-def test_all_classes_are_timed_in_turn_after_the_dense_model_has_answered(loaded: models.Loaded) -> None:
+def test_all_classes_are_timed_in_turn_after_the_dense_model_has_answered(loaded: loading.Loaded) -> None:
     n_layers = find_decoder(loaded.model).n_layers
     clock = Clock(loaded)
     measure(loaded, variants(n_layers, [1], [1, 2], [3]), benchmarks("chart"), Plan(2, 3, 4), clock)
@@ -165,11 +168,11 @@ def test_all_classes_are_timed_in_turn_after_the_dense_model_has_answered(loaded
 
 
 def test_questions_are_shared_out_evenly_and_lie_evenly_apart(
-    loaded: models.Loaded, monkeypatch: pytest.MonkeyPatch
+    loaded: loading.Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tables, asked = benchmarks("chart", "reading", n=9), []
 
-    def noting(of: models.Loaded, samples: pl.DataFrame) -> list[str]:
+    def noting(of: loading.Loaded, samples: pl.DataFrame) -> list[str]:
         asked.append(samples["sample_id"][0])
         return prompts.prompts(of, samples)
 
@@ -179,7 +182,7 @@ def test_questions_are_shared_out_evenly_and_lie_evenly_apart(
 
 
 def test_a_question_that_cannot_be_answered_is_replaced(
-    loaded: models.Loaded, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    loaded: loading.Loaded, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     table = benchmarks("chart")["chart"]
     images = table["images"].to_list()
@@ -207,7 +210,7 @@ def test_a_question_that_cannot_be_answered_is_replaced(
         measure(loaded, dense, {"chart": damaged}, Plan(2, 1, 2), clock)
 
 
-def test_a_variant_that_would_stop_at_once_makes_as_many_tokens(loaded: models.Loaded) -> None:
+def test_a_variant_that_would_stop_at_once_makes_as_many_tokens(loaded: loading.Loaded) -> None:
     (text,), table = prompts.prompts(loaded, benchmarks("chart", n=1)["chart"]), benchmarks("chart", n=1)
     batch = prompts.inputs(loaded, [text], [prompts.decode(table["chart"]["images"][0])])
     first = int(loaded.model.generate(**batch, max_new_tokens=1)[0, -1])
@@ -221,7 +224,7 @@ def test_a_variant_that_would_stop_at_once_makes_as_many_tokens(loaded: models.L
     assert found["tokens"].to_list()[1:] == [1, 4]
 
 
-def test_a_model_that_makes_another_number_of_tokens_is_refused(loaded: models.Loaded) -> None:
+def test_a_model_that_makes_another_number_of_tokens_is_refused(loaded: loading.Loaded) -> None:
     whole = loaded.model.generate
 
     def hasty(**options: Any) -> Any:
@@ -235,7 +238,7 @@ def test_a_model_that_makes_another_number_of_tokens_is_refused(loaded: models.L
         measure(loaded, dense, benchmarks("chart"), PLAN, Clock(loaded))
 
 
-def test_the_answer_is_that_of_plain_generation(loaded: models.Loaded) -> None:
+def test_the_answer_is_that_of_plain_generation(loaded: loading.Loaded) -> None:
     table = benchmarks("attributes", n=1)["attributes"]
     batch = prompts.inputs(loaded, prompts.prompts(loaded, table), [prompts.decode(table["images"][0])])
     plain = loaded.model.generate(**batch, min_new_tokens=6, max_new_tokens=6)
@@ -277,7 +280,7 @@ def test_statistics_are_medians_of_rounds_means_of_questions_and_ratios_of_the_s
 
 
 def test_memory_is_what_a_run_adds_to_what_was_there_and_the_variants_own_weights(
-    loaded: models.Loaded, monkeypatch: pytest.MonkeyPatch
+    loaded: loading.Loaded, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On devices that are not there: what was held before a run, removed layers among it, is no part of its peak."""
     gpus = {torch.device("cuda", 0): [1_000_000, 1_250_000], torch.device("cuda", 1): [10_000, 10_500]}

@@ -9,8 +9,9 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from faults import content, interrupted, storage
-from faults.study import ROOT, Outcome, finished
+from tests.faults import content, interrupted, storage
+from tests.faults.study import Outcome, finished
+from tests.helpers import ROOT
 
 DOCS = ROOT / "workflow" / "docs" / "faults.md"
 PAGE = """\

@@ -16,8 +16,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from faults.study import ROOT, Outcome, config, differences, resumed, run, sentence
 from pruning_regimes.demo import datasets
+from tests.faults.study import Outcome, config, differences, resumed, run, sentence
+from tests.helpers import ROOT
 
 DEMO = ROOT / "workflow" / "resources" / "demo-llava"
 N_GOOD = 24  # one more that fails is less than the 5% at which a benchmark ends

@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 import psutil
 
-from faults.study import command, config, copied, differences, resumed
+from tests.faults.study import command, config, copied, differences, resumed
 
 LATER = ("predictions", "scores", "regimes", "tables", "figures")
 # Stage -> its script, and what of the finished study is missing so that it runs.

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from faults.study import Outcome, command, config, copied, differences, resumed, run, sentence
+from tests.faults.study import Outcome, command, config, copied, differences, resumed, run, sentence
 
 
 @contextmanager

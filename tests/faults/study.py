@@ -14,7 +14,8 @@ from typing import Any
 import polars as pl
 import yaml
 
-ROOT = Path(__file__).parents[2]
+from tests.helpers import ROOT
+
 # Results that tell time, which is another each time that it is measured.
 TIMED = ("latency/*", "regimes/pareto.*", "figures/pareto.*", "tables/cost.*", "tables/summary.*")
 Outcome = tuple[str, list[str]]  # what was said, and the results that differ after the study went on

@@ -12,8 +12,26 @@ from typing import Any
 import matplotlib
 import polars as pl
 import pytest
-from example_tables import examples as example_answers
-from figure_tables import (
+from matplotlib import pyplot
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
+from PIL import Image
+
+from pruning_regimes.figures import (
+    blocks,
+    domain_effect,
+    examples,
+    layers,
+    overlap,
+    pareto,
+    regimes,
+    similarity,
+    stability,
+    style,
+    token_groups,
+)
+from tests.helpers.example_tables import examples as example_answers
+from tests.helpers.figure_tables import (
     DEPTHS,
     SHADED,
     STUDIES,
@@ -33,25 +51,7 @@ from figure_tables import (
     stabilities,
     variants,
 )
-from figure_tables import blocks as block_profile
-from matplotlib import pyplot
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import to_hex
-from PIL import Image
-
-from pruning_regimes.figures import (
-    blocks,
-    domain_effect,
-    examples,
-    layers,
-    overlap,
-    pareto,
-    regimes,
-    similarity,
-    stability,
-    style,
-    token_groups,
-)
+from tests.helpers.figure_tables import blocks as block_profile
 
 Drawn = Callable[[], tuple[Any, ...]]  # makes the tables of a figure, and names
 ALL = {

@@ -7,7 +7,14 @@ from typing import Any
 
 import polars as pl
 import pytest
-from figure_tables import (
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from pruning_regimes.figures import domain_effect, stability, style
+from tests.helpers.figure_tables import (
     BUDGETS,
     DEPTHS,
     SAMPLES,
@@ -21,13 +28,6 @@ from figure_tables import (
     retention,
     stabilities,
 )
-from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
-from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-
-from pruning_regimes.figures import domain_effect, stability, style
 
 MATH, GENERAL = (style.DOMAINS[name][0] for name in ("math", "general"))
 SERIES = {"effect_a": MATH, "effect_b": GENERAL, "effect": style.INK}

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from example_tables import example, examples, picture
-from figure_tables import STYLE
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from test_figures_legible import check
 
 from pruning_regimes import tables
 from pruning_regimes.figures import examples as drawing
 from pruning_regimes.figures import style
+from tests.figures.test_legible import check
+from tests.helpers.example_tables import example, examples, picture
+from tests.helpers.figure_tables import STYLE
 
 PAGE = {"width": "page"}
 TICK, CROSS = drawing.RIGHT_MARK, drawing.WRONG_MARK

@@ -8,7 +8,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from figure_tables import (
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+
+from pruning_regimes.figures import domain_effect, layers, overlap, pareto, regimes, stability, style
+from tests.helpers.figure_tables import (
     STUDIES,
     Study,
     effects,
@@ -21,11 +26,6 @@ from figure_tables import (
     stabilities,
     variants,
 )
-from matplotlib.figure import Figure
-from matplotlib.text import Text
-from matplotlib.transforms import Bbox
-
-from pruning_regimes.figures import domain_effect, layers, overlap, pareto, regimes, stability, style
 
 SMALLEST = 6.0  # points of legible text
 TOUCH = 0.5  # points by which the boxes of two words may overlap: they are a little larger than the words

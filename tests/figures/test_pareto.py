@@ -7,7 +7,6 @@ from typing import Any
 
 import polars as pl
 import pytest
-from figure_tables import CRITERIA, DEPTHS, STYLE, Study, legend_labels, panels, paretos, shown_ticks
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
@@ -15,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from pruning_regimes.figures import pareto, style
+from tests.helpers.figure_tables import CRITERIA, DEPTHS, STYLE, Study, legend_labels, panels, paretos, shown_ticks
 
 LARGE = {**STYLE, "width": 9.0, "height": 6.5}
 MANY = Study({"demo": 12}, list(style.CRITERIA)[:13], {str(count): count for count in range(1, 9)})

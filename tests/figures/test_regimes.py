@@ -7,7 +7,15 @@ from typing import Any
 
 import polars as pl
 import pytest
-from figure_tables import (
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.text import Annotation
+
+from pruning_regimes.figures import regimes, style
+from pruning_regimes.tables.contracts_statistics import REGIMES
+from tests.helpers.figure_tables import (
     BUDGETS,
     CRITERIA,
     DEPTHS,
@@ -25,14 +33,6 @@ from figure_tables import (
     segments,
     sensitivity,
 )
-from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection, PolyCollection
-from matplotlib.colors import to_hex
-from matplotlib.figure import Figure
-from matplotlib.text import Annotation
-
-from pruning_regimes.contracts_statistics import REGIMES
-from pruning_regimes.figures import regimes, style
 
 MANY = STUDIES["one model, thirteen criteria"]
 LARGE = {**STYLE, "width": 9.0, "height": 6.5}

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from figure_tables import DEPTHS, HIGHER, SHADED, STYLE, gap, legend_labels, lines, nearest, panels, profile
-from figure_tables import blocks as block_profile
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
@@ -16,9 +14,22 @@ from matplotlib.collections import QuadMesh
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from pruning_regimes.config_figures import check_figures
-from pruning_regimes.errors import ConfigError, DataError
+from pruning_regimes.config.figures import check_figures
 from pruning_regimes.figures import blocks, labels, similarity, style, token_groups
+from pruning_regimes.jobs.errors import ConfigError, DataError
+from tests.helpers.figure_tables import (
+    DEPTHS,
+    HIGHER,
+    SHADED,
+    STYLE,
+    gap,
+    legend_labels,
+    lines,
+    nearest,
+    panels,
+    profile,
+)
+from tests.helpers.figure_tables import blocks as block_profile
 
 PAGE = {"width": "page", "token_group": "all"}
 MATH, GENERAL = (style.DOMAINS[name][0] for name in ("math", "general"))

@@ -6,16 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from figure_tables import headings, legend_labels, panels
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pruning_regimes.config_figures import WIDTHS
-from pruning_regimes.figures import ends, style, texts
+from pruning_regimes.config.figures import WIDTHS
+from pruning_regimes.figures import labels, style, texts
 from pruning_regimes.figures.grid import Grid, grid
+from tests.helpers.figure_tables import headings, legend_labels, panels
 
 PAGE, COLUMN = {"width": "page"}, {"width": "column"}
 NAMES = ["math_aware", "mine", "random", "yours"]
@@ -223,22 +223,22 @@ def test_labels_stand_at_the_ends_of_their_lines_as_far_as_others_let_them() -> 
         figure, axes = style.panels({"width": 5.0, "height": 3.0}, 1, 1, 1.0)
         looks = style.looks(NAMES, style.CRITERIA, {})
         places = dict(zip(NAMES, (0.5, 0.5, 0.5, 0.9), strict=True))
-        found = {look.label: ends.End(places[name], look) for name, look in looks.items()}
-        labels = ends.Labels(axes[0, 0], found | {"level": ends.End(0.0)})
+        found = {look.label: labels.End(places[name], look) for name, look in looks.items()}
+        drawn = labels.Labels(axes[0, 0], found | {"level": labels.End(0.0)})
         axes[0, 0].set_ylim(-0.1, 1.1)
         style.settle(figure)
-        labels.settle()
+        drawn.settle()
         style.save(figure, [])
-    boxes = {text.get_text(): text.get_window_extent() for text in labels.texts}
+    boxes = {text.get_text(): text.get_window_extent() for text in drawn.texts}
     for index, box in enumerate(boxes.values()):
         assert box.x0 > axes[0, 0].bbox.x1 and box.x1 <= figure.bbox.x1
         assert not box.count_overlaps(list(boxes.values())[index + 1 :])
     for name, place in (("yours", 0.9), ("level", 0.0)):
         height = axes[0, 0].transData.transform((0, place))[1]
         assert (boxes[name].y0 + boxes[name].y1) / 2 == pytest.approx(height, abs=5)
-    colours = [to_hex(marker.get_color()) for marker in labels.markers if marker]
+    colours = [to_hex(marker.get_color()) for marker in drawn.markers if marker]
     assert sorted(colours) == sorted(to_hex(look.colour) for look in looks.values())
-    width, height = ends.room(found)
+    width, height = labels.extent(found)
     assert width >= max(box.width for box in boxes.values()) / figure.dpi and height == pytest.approx(0.486, abs=0.01)
 
 

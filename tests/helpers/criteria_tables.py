@@ -10,11 +10,11 @@ import polars as pl
 from numpy.typing import ArrayLike
 
 from pruning_regimes import tables
-from pruning_regimes.config import sentence
-from pruning_regimes.config_criteria import complete_criteria, resolved
-from pruning_regimes.contracts import TOKEN_GROUPS
+from pruning_regimes.config.criteria import complete_criteria, resolved
+from pruning_regimes.config.study import sentence
 from pruning_regimes.criteria import Samples, Study, layer_list
 from pruning_regimes.criteria.study import Losses
+from pruning_regimes.tables.contracts import TOKEN_GROUPS
 
 Removed = tuple[int, ...]
 N_TOKENS = 2  # of each answer

@@ -16,7 +16,7 @@ from transformers import CONFIG_MAPPING, GenerationConfig, PretrainedConfig, Pre
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES as IMAGE_TEXT
 
-from pruning_regimes.layer_config import cut
+from pruning_regimes.models.layer_config import cut
 
 TEXT_ONLY = ("deepseek_v3", "gemma3_text", "gemma3n_text", "llama", "qwen2", "qwen3")
 Tensors = dict[str, torch.Tensor]

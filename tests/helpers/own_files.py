@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from pruning_regimes import models, similarity, tables
+from pruning_regimes import tables
 from pruning_regimes.demo import datasets
+from pruning_regimes.measurement import similarity
+from pruning_regimes.models import loading
 
 DOMAINS = {"math": ["counting", "chart"], "general": ["attributes", "reading"]}
 
@@ -48,7 +50,7 @@ class Drawn:
     def __init__(self) -> None:
         self.measured: list[str] = []
 
-    def __call__(self, loaded: models.Loaded, samples: pl.DataFrame, batch_size: int) -> similarity.Measured:
+    def __call__(self, loaded: loading.Loaded, samples: pl.DataFrame, batch_size: int) -> similarity.Measured:
         self.measured.append(samples["sample_id"][0])
         rng = np.random.default_rng(len(self.measured))
         names = samples["sample_id"].to_list()

@@ -11,7 +11,8 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).parents[1]
+from tests.helpers import ROOT
+
 CONFIG: dict[str, Any] = {
     "seed": 1,
     "models": {

@@ -13,7 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pruning_regimes.batches import batches
+from pruning_regimes.inference.batches import batches
 
 TOO_MUCH = 2**55
 

@@ -12,15 +12,19 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from conftest import entry
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from pruning_regimes import benchmarks, calibration, evaluation, models, prompts, similarity, tables
-from pruning_regimes.decoder import find_decoder
+from pruning_regimes import benchmarks, calibration, tables
 from pruning_regimes.demo import datasets
-from pruning_regimes.errors import DataError, ModelError
-from pruning_regimes.variants import variant_id
+from pruning_regimes.evaluation import grid
+from pruning_regimes.inference import prompts
+from pruning_regimes.jobs.errors import DataError, ModelError
+from pruning_regimes.measurement import similarity
+from pruning_regimes.models import loading
+from pruning_regimes.models.decoder import find_decoder
+from pruning_regimes.models.identity import variant_id
+from tests.conftest import entry
 
 
 def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
@@ -30,16 +34,16 @@ def encoded(image: Image.Image, kind: str = "PNG") -> bytes:
     return buffer.getvalue()
 
 
-def generating(directory: Path, target: Path, **settings: object) -> models.Loaded:
+def generating(directory: Path, target: Path, **settings: object) -> loading.Loaded:
     """The model of a directory with other defaults of generation."""
     shutil.copytree(directory, target)
     file = target / "generation_config.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | settings))
-    return models.load(entry(target))
+    return loading.load(entry(target))
 
 
 @pytest.fixture
-def asked(loaded: models.Loaded) -> tuple[list[str], list[list[bytes]]]:
+def asked(loaded: loading.Loaded) -> tuple[list[str], list[list[bytes]]]:
     """Prompts and images of four questions."""
     table = datasets.benchmark_table("attributes", 4, seed=2)
     texts = [prompts.prompt(loaded, question, 1) for question in table["question"]]
@@ -47,7 +51,7 @@ def asked(loaded: models.Loaded) -> tuple[list[str], list[list[bytes]]]:
 
 
 @pytest.fixture
-def dense(loaded: models.Loaded) -> pl.DataFrame:
+def dense(loaded: loading.Loaded) -> pl.DataFrame:
     """The dense variant."""
     kept = list(range(find_decoder(loaded.model).n_layers))
     row = {"criterion": "dense", "replicate": 0, "budget": "0", "n_removed": 0, "removed": [], "kept": kept}
@@ -94,14 +98,14 @@ def test_an_image_too_large_to_decode_is_a_data_error() -> None:
         prompts.decode([encoded(Image.new("1", (20000, 20000)))])
 
 
-def test_a_question_with_the_image_token_is_named(loaded: models.Loaded) -> None:
+def test_a_question_with_the_image_token_is_named(loaded: loading.Loaded) -> None:
     token = loaded.processor.image_token
     table = datasets.benchmark_table("chart", 2, 0).with_columns(question=pl.lit(f"what is in {token} ?"))
     with pytest.raises(DataError, match=r"^Sample 'chart-00000': its question holds '<image>'"):
         prompts.prompts(loaded, table)
 
 
-def test_a_broken_calibration_image_is_named(loaded: models.Loaded) -> None:
+def test_a_broken_calibration_image_is_named(loaded: loading.Loaded) -> None:
     table = datasets.calibration_table(["chart"], 2, 0)
     images = [table["images"].to_list()[0], [b"x"]]
     table = table.with_columns(images=pl.Series(images, dtype=pl.List(pl.Binary)))
@@ -115,7 +119,7 @@ def test_weights_that_lack_a_layer_are_refused(model_directory: Path, tmp_path: 
     weights = {k: v for k, v in load_file(file).items() if not (".layers.5." in k and "vision" not in k)}
     save_file(weights, file, metadata={"format": "pt"})
     with pytest.raises(ModelError, match=r"lacks \d+ weights .*layers\.5\."):
-        _ = models.load(entry(directory)).model
+        _ = loading.load(entry(directory)).model
 
 
 def test_truncated_weights_get_one_sentence(model_directory: Path, tmp_path: Path) -> None:
@@ -123,26 +127,26 @@ def test_truncated_weights_get_one_sentence(model_directory: Path, tmp_path: Pat
     file = directory / "model.safetensors"
     file.write_bytes(file.read_bytes()[:100_000])
     with pytest.raises(ModelError, match="cannot be loaded") as caught:
-        _ = models.load(entry(directory)).model
+        _ = loading.load(entry(directory)).model
     assert "\n" not in str(caught.value)
 
 
 def test_questions_with_and_without_an_image_share_a_batch(
-    loaded: models.Loaded, asked: tuple[list[str], list[list[bytes]]]
+    loaded: loading.Loaded, asked: tuple[list[str], list[list[bytes]]]
 ) -> None:
     texts = [asked[0][0], prompts.prompt(loaded, "result ?", 0)]
     images = [asked[1][0], []]
-    alone = [evaluation.answer(loaded, [p], [i], 4)[0] for p, i in zip(texts, images, strict=True)]
-    assert evaluation.answer(loaded, texts, images, 4) == alone
+    alone = [grid.answer(loaded, [p], [i], 4)[0] for p, i in zip(texts, images, strict=True)]
+    assert grid.answer(loaded, texts, images, 4) == alone
 
 
 def test_images_enter_in_the_models_dtype(model_directory: Path, asked: tuple[list[str], list[list[bytes]]]) -> None:
-    loaded = models.load({**entry(model_directory), "dtype": "bfloat16"})
+    loaded = loading.load({**entry(model_directory), "dtype": "bfloat16"})
     pixels = prompts.inputs(loaded, asked[0], [prompts.decode(images) for images in asked[1]])["pixel_values"]
     assert pixels.dtype == torch.bfloat16
     samples = datasets.calibration_table(["chart"], 2, seed=0)
     assert similarity.measure(loaded, samples, 2).similarity["cosine"].is_between(-1, 1).all()
-    assert [reply["error"] for reply in evaluation.answer(loaded, *asked, 2)] == [None] * 4
+    assert [reply["error"] for reply in grid.answer(loaded, *asked, 2)] == [None] * 4
 
 
 def test_a_digest_tells_images_apart_that_begin_alike() -> None:
@@ -152,15 +156,15 @@ def test_a_digest_tells_images_apart_that_begin_alike() -> None:
 
 
 def test_answers_in_another_dtype_are_other_answers(
-    loaded: models.Loaded, model_directory: Path, dense: pl.DataFrame, tmp_path: Path
+    loaded: loading.Loaded, model_directory: Path, dense: pl.DataFrame, tmp_path: Path
 ) -> None:
     table = datasets.benchmark_table("chart", 2, seed=0)
     computed = [
-        evaluation.answer_all(
-            models.load({**entry(model_directory), "dtype": dtype}),
+        grid.answer_all(
+            loading.load({**entry(model_directory), "dtype": dtype}),
             table,
             dense,
-            evaluation.Journal({"0": tmp_path / "p.parquet"}, {}),
+            grid.Journal({"0": tmp_path / "p.parquet"}, {}),
             2,
             2,
         ).computed
@@ -178,7 +182,7 @@ def test_any_of_several_end_tokens_ends_an_answer(
     tokens = endless.model.generate(**batch, max_new_tokens=4)[0, batch["input_ids"].shape[1] :].tolist()
     never = next(token for token in range(5, 60) if token not in tokens)
     several = generating(model_directory, tmp_path / "several", eos_token_id=[never, tokens[-1]])
-    (reply,) = evaluation.answer(several, texts, images, 4)
+    (reply,) = grid.answer(several, texts, images, 4)
     assert (reply["finish_reason"], reply["n_tokens"]) == ("stop", tokens.index(tokens[-1]))
 
 
@@ -203,14 +207,14 @@ def test_a_model_that_names_no_end_takes_its_tokenizers(model_directory: Path, t
     ],
 )
 def test_answers_are_greedy_whatever_the_models_defaults(
-    loaded: models.Loaded,
+    loaded: loading.Loaded,
     model_directory: Path,
     tmp_path: Path,
     asked: tuple[list[str], list[list[bytes]]],
     settings: dict[str, object],
 ) -> None:
     other = generating(model_directory, tmp_path / "m", **settings)
-    assert evaluation.answer(other, *asked, 5) == evaluation.answer(loaded, *asked, 5)
+    assert grid.answer(other, *asked, 5) == grid.answer(loaded, *asked, 5)
 
 
 def test_weights_are_not_loaded_for_answers_that_are_there(
@@ -219,37 +223,37 @@ def test_weights_are_not_loaded_for_answers_that_are_there(
     table = datasets.benchmark_table("chart", 3, seed=0)
     path = tmp_path / "p.parquet"
     for expected in (3, 0):
-        loaded = models.load(entry(model_directory))
-        journal = evaluation.Journal({"0": path}, {})
-        assert evaluation.answer_all(loaded, table, dense, journal, 3, 2).computed == expected
+        loaded = loading.load(entry(model_directory))
+        journal = grid.Journal({"0": path}, {})
+        assert grid.answer_all(loaded, table, dense, journal, 3, 2).computed == expected
         assert ("model" in vars(loaded)) == bool(expected)
 
 
 def test_a_broken_image_after_a_hundred_others_costs_its_answer_only(
-    loaded: models.Loaded, dense: pl.DataFrame, tmp_path: Path
+    loaded: loading.Loaded, dense: pl.DataFrame, tmp_path: Path
 ) -> None:
     table = datasets.benchmark_table("chart", 130, 0)
     images = table["images"].to_list()
     images[125] = [b"x"]
     table = table.with_columns(images=pl.Series(images, dtype=pl.List(pl.Binary)))
-    evaluation.answer_all(loaded, table, dense, evaluation.Journal({"0": tmp_path / "p.parquet"}, {}), 130, 1)
+    grid.answer_all(loaded, table, dense, grid.Journal({"0": tmp_path / "p.parquet"}, {}), 130, 1)
     assert tables.read(tmp_path / "p.parquet", "predictions")["error"].null_count() == 129
 
 
 def test_answers_of_a_broken_run_are_newer_than_the_table(
-    loaded: models.Loaded, dense: pl.DataFrame, tmp_path: Path
+    loaded: loading.Loaded, dense: pl.DataFrame, tmp_path: Path
 ) -> None:
     table = datasets.benchmark_table("chart", 3, seed=0)
     path = tmp_path / "p.parquet"
-    evaluation.answer_all(loaded, table, dense, evaluation.Journal({"0": path}, {}), 3, 2)
-    journal = evaluation.Journal({"0": path}, {})
+    grid.answer_all(loaded, table, dense, grid.Journal({"0": path}, {}), 3, 2)
+    journal = grid.Journal({"0": path}, {})
     newer = journal.answers.with_columns(response=pl.lit("newer"))
     journal.add(newer)
-    again = evaluation.Journal({"0": path}, {})
+    again = grid.Journal({"0": path}, {})
     assert set(again.answers["response"]) == {"newer"} and len(again.answers) == 3
 
 
-def test_a_token_group_that_a_sample_lacks_has_no_rows(loaded: models.Loaded) -> None:
+def test_a_token_group_that_a_sample_lacks_has_no_rows(loaded: loading.Loaded) -> None:
     samples = datasets.calibration_table(["chart"], 2, seed=0)
     images = samples["images"].to_list()
     mixed = samples.with_columns(images=pl.Series([images[0], []], dtype=pl.List(pl.Binary)))

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pruning_regimes import prompts, tables
+from pruning_regimes import tables
+from pruning_regimes.inference import prompts
 
 IMAGE = {"type": "image"}
 

@@ -7,17 +7,18 @@ from itertools import pairwise
 
 import pytest
 import torch
-from families import Tensors, build, images, words
 from hypothesis import given
 from hypothesis import strategies as st
-from test_families import PATHS, SUPPORTED
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from pruning_regimes import models, prompts
-from pruning_regimes.decoder import Removal, find_decoder, protected
 from pruning_regimes.demo import datasets
-from pruning_regimes.replay import Replay, depth_first, trie_size
+from pruning_regimes.inference import prompts
+from pruning_regimes.inference.replay import Replay, depth_first, trie_size
+from pruning_regimes.models import loading
+from pruning_regimes.models.decoder import Removal, find_decoder, protected
+from tests.helpers.families import Tensors, build, images, words
+from tests.models.test_families import PATHS, SUPPORTED
 
 # What these layers do depends on which layers there are after them, or they get slices of one product of matrices.
 SHARES_LESS = {"gemma3n_text", "glm5_next", "mistral_large4"}
@@ -80,7 +81,7 @@ def test_variants_of_every_family_answer_as_alone(family: str) -> None:
 
 
 @torch.inference_mode()
-def test_variants_of_the_demo_models_answer_as_alone(loaded: models.Loaded) -> None:
+def test_variants_of_the_demo_models_answer_as_alone(loaded: loading.Loaded) -> None:
     table = datasets.benchmark_table("attributes", 3, 0)
     table = table.vstack(datasets.benchmark_table("arithmetic", 3, 0)).sort("question")
     decoded = [prompts.decode(encoded) for encoded in table["images"].to_list()]
@@ -108,7 +109,7 @@ def test_variants_of_the_demo_models_answer_as_alone(loaded: models.Loaded) -> N
 
 
 @torch.inference_mode()
-def test_another_input_is_computed_anew(loaded: models.Loaded) -> None:
+def test_another_input_is_computed_anew(loaded: loading.Loaded) -> None:
     table = datasets.benchmark_table("chart", 2, 0)
     texts = prompts.prompts(loaded, table)
     one, other = (
@@ -127,7 +128,7 @@ def test_another_input_is_computed_anew(loaded: models.Loaded) -> None:
 
 
 @torch.inference_mode()
-def test_memory_grows_with_depth_and_not_with_the_number_of_variants(loaded: models.Loaded) -> None:
+def test_memory_grows_with_depth_and_not_with_the_number_of_variants(loaded: loading.Loaded) -> None:
     table = datasets.benchmark_table("chart", 2, 0)
     decoded = [prompts.decode(encoded) for encoded in table["images"].to_list()]
     inputs = dict(prompts.inputs(loaded, prompts.prompts(loaded, table), decoded))

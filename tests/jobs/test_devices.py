@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from pruning_regimes import devices
-from pruning_regimes.errors import ModelError
+from pruning_regimes.jobs import devices
+from pruning_regimes.jobs.errors import ModelError
 
 # A job: what it holds, it locks once more in another way, which fails if somebody else holds it.
 JOB = """
@@ -22,7 +22,7 @@ folder, n, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
 names = os.environ["CUDA_VISIBLE_DEVICES"].split(",")
 # Opened first, so that the system closes them first when the job is killed.
 checks = {name: os.open(f"{folder}/{name}", os.O_RDWR | os.O_CREAT) for name in names}
-from pruning_regimes.devices import leased
+from pruning_regimes.jobs.devices import leased
 with leased(n) as taken:
     assert len(set(taken)) == n and os.environ["CUDA_VISIBLE_DEVICES"] == ",".join(taken)
     for name in taken:

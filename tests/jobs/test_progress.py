@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pruning_regimes import progress
-from pruning_regimes.jobs import job
-from pruning_regimes.progress import Progress
+from pruning_regimes.jobs import progress
+from pruning_regimes.jobs.job import job
+from pruning_regimes.jobs.progress import Progress
 
 
 @pytest.fixture

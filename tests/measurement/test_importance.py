@@ -9,16 +9,20 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
-from conftest import entry
-from families import build, images, words
 
-from pruning_regimes import answers, importance, models, prompts, tables
-from pruning_regimes.decoder import find_decoder, inspect
+from pruning_regimes import tables
 from pruning_regimes.demo import datasets
-from pruning_regimes.errors import DataError, ModelError
+from pruning_regimes.inference import prompts
+from pruning_regimes.jobs.errors import DataError, ModelError
+from pruning_regimes.measurement import importance, teacher_forcing
+from pruning_regimes.models import loading
+from pruning_regimes.models.decoder import find_decoder, inspect
+from tests.conftest import entry
+from tests.helpers import ROOT
+from tests.helpers.families import build, images, words
 
 Samples = dict[str, pl.DataFrame]
-SCRIPT = Path(__file__).parents[1] / "scripts" / "importance.py"
+SCRIPT = ROOT / "scripts" / "importance.py"
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +36,7 @@ def samples() -> Samples:
 
 
 @pytest.fixture
-def loaded(loaded: models.Loaded) -> Iterator[models.Loaded]:
+def loaded(loaded: loading.Loaded) -> Iterator[loading.Loaded]:
     """The model, which every test leaves as it was."""
     yield loaded
     assert not loaded.model.training and not loaded.model.get_output_embeddings()._forward_pre_hooks
@@ -40,7 +44,7 @@ def loaded(loaded: models.Loaded) -> Iterator[models.Loaded]:
         assert weight.requires_grad and weight.grad is None and not weight._post_accumulate_grad_hooks
 
 
-def plain(loaded: models.Loaded, samples: Samples) -> list[float]:
+def plain(loaded: loading.Loaded, samples: Samples) -> list[float]:
     """The same from one batch, whole logits and plain autograd."""
     # The demo's chat template puts nothing between the prompt and an answer.
     asked = [
@@ -66,7 +70,7 @@ def plain(loaded: models.Loaded, samples: Samples) -> list[float]:
     return found
 
 
-def test_it_is_what_autograd_gives_at_any_batch_size(loaded: models.Loaded, samples: Samples) -> None:
+def test_it_is_what_autograd_gives_at_any_batch_size(loaded: loading.Loaded, samples: Samples) -> None:
     expected = plain(loaded, samples)
     for size in (1, 100):
         table = importance.measure(loaded, samples, size)
@@ -75,13 +79,13 @@ def test_it_is_what_autograd_gives_at_any_batch_size(loaded: models.Loaded, samp
 
 
 def test_gradients_are_summed_up_in_float32_before_the_absolute_value(
-    loaded: models.Loaded, samples: Samples, monkeypatch: pytest.MonkeyPatch
+    loaded: loading.Loaded, samples: Samples, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     twice = {domain: pl.concat([table, table]) for domain, table in samples.items()}
     once = importance.measure(loaded, samples, 4)["importance"].to_list()
     assert importance.measure(loaded, twice, 4)["importance"].to_list() == pytest.approx(once, rel=1e-5)
     # Of two samples whose gradients are opposite nothing is left.
-    calls, whole = [], answers.nll
+    calls, whole = [], teacher_forcing.nll
 
     def turned(*arguments: object) -> torch.Tensor:
         calls.append(1)
@@ -93,15 +97,15 @@ def test_gradients_are_summed_up_in_float32_before_the_absolute_value(
 
 
 def test_half_precision_keeps_the_sums_of_its_gradients(
-    loaded: models.Loaded, samples: Samples, model_directory: Path
+    loaded: loading.Loaded, samples: Samples, model_directory: Path
 ) -> None:
-    half = models.load({**entry(model_directory), "dtype": "bfloat16"}, threads=1)
+    half = loading.load({**entry(model_directory), "dtype": "bfloat16"}, threads=1)
     layers, encoded = find_decoder(half.model).layers, []
-    asked = answers.answered(half, samples)
-    list(answers.batched(half, asked, 8, lambda _, batch: encoded.append(batch)))
+    asked = teacher_forcing.answered(half, samples)
+    list(teacher_forcing.batched(half, asked, 8, lambda _, batch: encoded.append(batch)))
     with importance.summed(half.model, layers) as gradients:
         for _ in range(2):
-            answers.nll(half.model, encoded[0], [1] * len(asked)).sum().backward()
+            teacher_forcing.nll(half.model, encoded[0], [1] * len(asked)).sum().backward()
             assert not [weight for weight in half.model.parameters() if weight.grad is not None]
     assert {weight.dtype for weight in gradients} == {torch.bfloat16}
     assert {gradient.dtype for gradient in gradients.values()} == {torch.float32}
@@ -110,7 +114,7 @@ def test_half_precision_keeps_the_sums_of_its_gradients(
     assert rounded == pytest.approx(exact, rel=0.05)
 
 
-def test_a_weight_of_several_layers_counts_in_each(loaded: models.Loaded, samples: Samples) -> None:
+def test_a_weight_of_several_layers_counts_in_each(loaded: loading.Loaded, samples: Samples) -> None:
     layers = find_decoder(loaded.model).layers
     apart = importance.measure(loaded, samples, 8)["importance"]
     own = layers[4].mlp
@@ -130,7 +134,7 @@ def test_only_the_layers_weights_have_gradients(family: str) -> None:
     first, *_ = (weight for weight in model.parameters() if weight not in set(layers.parameters()))
     first.requires_grad_(False)
     with importance.summed(model, layers) as gradients:
-        loss = answers.nll(model, inputs, [3, 5]).sum()
+        loss = teacher_forcing.nll(model, inputs, [3, 5]).sum()
         loss.backward()
         assert {weight for weight in model.parameters() if weight.requires_grad} == set(layers.parameters())
     assert set(gradients) <= set(layers.parameters()) and len(gradients) > 6 * 6
@@ -139,14 +143,14 @@ def test_only_the_layers_weights_have_gradients(family: str) -> None:
     step = 1e-3 * gradients[weight.weight] / gradients[weight.weight].norm()
     with torch.no_grad():
         weight.weight += step
-        change = float(answers.nll(model, inputs, [3, 5]).sum() - loss)
+        change = float(teacher_forcing.nll(model, inputs, [3, 5]).sum() - loss)
     assert change == pytest.approx(1e-3 * float(gradients[weight.weight].norm()), rel=0.05)
 
 
 def test_when_memory_runs_out_nothing_counts_twice(
-    loaded: models.Loaded, samples: Samples, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    loaded: loading.Loaded, samples: Samples, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    expected, whole, sizes = importance.measure(loaded, samples, 2), answers.nll, []
+    expected, whole, sizes = importance.measure(loaded, samples, 2), teacher_forcing.nll, []
 
     class Full(torch.autograd.Function):
         """Runs out of memory on the way back."""
@@ -177,7 +181,7 @@ def test_when_memory_runs_out_nothing_counts_twice(
         importance.measure(loaded, samples, 5)
 
 
-def test_damaged_weights_are_told(loaded: models.Loaded, samples: Samples) -> None:
+def test_damaged_weights_are_told(loaded: loading.Loaded, samples: Samples) -> None:
     weight = find_decoder(loaded.model).layers[3].mlp.down_proj.weight
     before = weight.detach().clone()
     try:
@@ -193,7 +197,7 @@ def test_damaged_weights_are_told(loaded: models.Loaded, samples: Samples) -> No
 
 
 def test_the_script_writes_the_table(
-    loaded: models.Loaded, model_directory: Path, samples: Samples, tmp_path: Path
+    loaded: loading.Loaded, model_directory: Path, samples: Samples, tmp_path: Path
 ) -> None:
     found = inspect(loaded.model) | {"model": "m", "model_id": "m", "revision": "r"}
     tables.write([found], "decoder", tmp_path / "decoder.parquet", {})

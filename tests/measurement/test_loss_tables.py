@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pruning_regimes import tables
-from pruning_regimes.errors import DataError
-from pruning_regimes.loss_tables import greedy_path, mean_losses
+from pruning_regimes.jobs.errors import DataError
+from pruning_regimes.measurement.loss_tables import greedy_path, mean_losses
 
 SETS = st.lists(st.integers(0, 4), unique=True, max_size=5).map(lambda layers: tuple(sorted(layers)))
 
@@ -70,5 +70,5 @@ def test_a_path_ends_where_no_layer_can_be_removed() -> None:
 
 
 def test_the_tables_are_read_without_torch() -> None:
-    code = "import sys, pruning_regimes.loss_tables; sys.exit('torch' in sys.modules)"
+    code = "import sys, pruning_regimes.measurement.loss_tables; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

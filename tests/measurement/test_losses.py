@@ -12,20 +12,24 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
-from conftest import entry
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from pruning_regimes import answers, losses, models, prompts, tables
-from pruning_regimes.decoder import Removal, find_decoder, inspect, pruned
+from pruning_regimes import tables
 from pruning_regimes.demo import datasets
 from pruning_regimes.demo import models as demo_models
-from pruning_regimes.errors import DataError, ModelError
-from pruning_regimes.loss_tables import greedy_path, mean_losses
-from pruning_regimes.replay import trie_size
+from pruning_regimes.inference import prompts
+from pruning_regimes.inference.replay import trie_size
+from pruning_regimes.jobs.errors import DataError, ModelError
+from pruning_regimes.measurement import losses, teacher_forcing
+from pruning_regimes.measurement.loss_tables import greedy_path, mean_losses
+from pruning_regimes.models import loading
+from pruning_regimes.models.decoder import Removal, find_decoder, inspect, pruned
+from tests.conftest import entry
+from tests.helpers import ROOT
 
 Samples = dict[str, pl.DataFrame]
 CANDIDATES = [2, 5, 7, 8]
-SCRIPT = Path(__file__).parents[1] / "scripts" / "losses.py"
+SCRIPT = ROOT / "scripts" / "losses.py"
 
 
 def two_domains() -> Samples:
@@ -40,7 +44,7 @@ samples = pytest.fixture(scope="module")(two_domains)
 
 
 def search(
-    loaded: models.Loaded, samples: Samples, path: Path, n_steps: int | None = None, size: int = 4
+    loaded: loading.Loaded, samples: Samples, path: Path, n_steps: int | None = None, size: int = 4
 ) -> tuple[losses.Tally, pl.DataFrame]:
     """What a search did and its table; greedy if it has steps."""
     journal = losses.Journal(path, {"by": "test"})
@@ -58,17 +62,17 @@ def of_set(table: pl.DataFrame, removed: Sequence[int]) -> dict[tuple[str, str],
 
 
 def alone(
-    loaded: models.Loaded, samples: Samples, removed: Sequence[int], size: int = 4
+    loaded: loading.Loaded, samples: Samples, removed: Sequence[int], size: int = 4
 ) -> dict[tuple[str, str], float]:
     """The same, of a model that runs without these layers and nothing else."""
     found = {}
 
-    def work(chosen: Sequence[answers.Answered], encoded: Mapping[str, torch.Tensor]) -> None:
-        values = answers.nll(loaded.model, encoded, [len(sample.tokens) for sample in chosen])
+    def work(chosen: Sequence[teacher_forcing.Answered], encoded: Mapping[str, torch.Tensor]) -> None:
+        values = teacher_forcing.nll(loaded.model, encoded, [len(sample.tokens) for sample in chosen])
         found.update({(s.domain, s.name): value for s, value in zip(chosen, values.tolist(), strict=True)})
 
     with torch.inference_mode(), pruned(loaded.model, removed):
-        list(answers.batched(loaded, answers.answered(loaded, samples), size, work))
+        list(teacher_forcing.batched(loaded, teacher_forcing.answered(loaded, samples), size, work))
     return found
 
 
@@ -80,7 +84,7 @@ def mean(losses_: Mapping[tuple[str, str], float], n_tokens: Mapping[tuple[str, 
     return sum(sum(values) / len(values) for values in by_domain.values()) / len(by_domain)
 
 
-def test_losses_are_those_of_each_sample_by_itself(loaded: models.Loaded, samples: Samples, tmp_path: Path) -> None:
+def test_losses_are_those_of_each_sample_by_itself(loaded: loading.Loaded, samples: Samples, tmp_path: Path) -> None:
     tally, table = search(loaded, samples, tmp_path / "l.parquet")
     assert table["removed"].to_list()[::7] == [[], [2], [5], [7], [8]] and tally.computed == len(table) == 5 * 7
     n_tokens = set()
@@ -101,7 +105,7 @@ def test_losses_are_those_of_each_sample_by_itself(loaded: models.Loaded, sample
 
 
 def test_sets_that_share_a_batch_have_the_losses_of_each_alone(
-    loaded: models.Loaded, samples: Samples, tmp_path: Path
+    loaded: loading.Loaded, samples: Samples, tmp_path: Path
 ) -> None:
     calls: list[int] = []
     vision = next(m for n, m in loaded.model.named_modules() if n.endswith(("vision_tower", "vision_model")))
@@ -122,7 +126,7 @@ def test_sets_that_share_a_batch_have_the_losses_of_each_alone(
 
 
 def test_the_greedy_search_chooses_what_trying_everything_does(
-    loaded: models.Loaded, samples: Samples, tmp_path: Path
+    loaded: loading.Loaded, samples: Samples, tmp_path: Path
 ) -> None:
     _, table = search(loaded, samples, tmp_path / "l.parquet", n_steps=3)
     n_tokens = {(row[0], row[1]): row[2] for row in table.select("domain", "sample_id", "n_tokens").rows()}
@@ -136,7 +140,7 @@ def test_the_greedy_search_chooses_what_trying_everything_does(
 
 
 def test_a_search_that_breaks_off_computes_only_the_rest(
-    loaded: models.Loaded, samples: Samples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    loaded: loading.Loaded, samples: Samples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, expected = search(loaded, samples, tmp_path / "whole.parquet", n_steps=2, size=2)
     plain, calls = losses.nll, []
@@ -163,7 +167,7 @@ def test_a_search_that_breaks_off_computes_only_the_rest(
 
 
 def test_what_changed_is_computed_anew(
-    loaded: models.Loaded, samples: Samples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    loaded: loading.Loaded, samples: Samples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "l.parquet"
     search(loaded, samples, path)
@@ -187,7 +191,7 @@ def test_a_language_model_reads_answers_as_text(samples: Samples, tmp_path: Path
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
     LlamaForCausalLM(config).save_pretrained(tmp_path / "model")
-    loaded = models.load(entry(tmp_path / "model"), threads=1)
+    loaded = loading.load(entry(tmp_path / "model"), threads=1)
     none = pl.lit([], dtype=pl.List(pl.Binary))
     asked = {domain: table.with_columns(images=none) for domain, table in samples.items()}
     _, table = search(loaded, asked, tmp_path / "l.parquet")
@@ -196,7 +200,7 @@ def test_a_language_model_reads_answers_as_text(samples: Samples, tmp_path: Path
 
 
 def test_layers_that_cannot_be_removed_together_are_never_chosen(
-    loaded: models.Loaded,
+    loaded: loading.Loaded,
     samples: Samples,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -226,12 +230,12 @@ def test_layers_that_cannot_be_removed_together_are_never_chosen(
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_loss_that_is_no_number(
-    loaded: models.Loaded, samples: Samples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
+    loaded: loading.Loaded, samples: Samples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
 ) -> None:
     few, plain = {"math": samples["math"][:2]}, losses.nll
 
     def damaged(n_layers: int) -> None:
-        def nll(model: models.PreTrainedModel, encoded: object, n_tokens: Sequence[int]) -> torch.Tensor:
+        def nll(model: loading.PreTrainedModel, encoded: object, n_tokens: Sequence[int]) -> torch.Tensor:
             at = find_decoder(model)
             return plain(model, encoded, n_tokens) * (value if at.n_layers == n_layers else 1)
 
@@ -250,7 +254,7 @@ def test_a_loss_that_is_no_number(
 
 
 def test_memory_and_images_that_fail(
-    loaded: models.Loaded, samples: Samples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    loaded: loading.Loaded, samples: Samples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few, plain, sizes = {"math": samples["math"]}, losses.nll, []
     expected = alone(loaded, few, [5], size=2)
@@ -276,7 +280,7 @@ def test_memory_and_images_that_fail(
 
 
 def test_the_script_writes_the_table(
-    loaded: models.Loaded, model_directory: Path, samples: Samples, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    loaded: loading.Loaded, model_directory: Path, samples: Samples, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     decoder, output = tmp_path / "decoder.parquet", tmp_path / "l.parquet"
     found = inspect(loaded.model) | {"model": "m", "model_id": "m", "revision": "r"}

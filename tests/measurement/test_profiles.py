@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pruning_regimes import profiles, tables
+from pruning_regimes import tables
+from pruning_regimes.measurement import profiles
 
 CHANGES = st.floats(1e-3, 1.9, allow_subnormal=False)  # of 1 - cosine
 

@@ -11,17 +11,19 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from families import images, words
-from test_families import PATHS, SUPPORTED, model
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from pruning_regimes import models, profiles, prompts, similarity
-from pruning_regimes.contracts import TOKEN_GROUPS
-from pruning_regimes.decoder import find_decoder
 from pruning_regimes.demo import datasets
-from pruning_regimes.errors import ModelError
-from pruning_regimes.passes import last_logits
+from pruning_regimes.inference import prompts
+from pruning_regimes.inference.passes import last_logits
+from pruning_regimes.jobs.errors import ModelError
+from pruning_regimes.measurement import profiles, similarity
+from pruning_regimes.models import loading
+from pruning_regimes.models.decoder import find_decoder
+from pruning_regimes.tables.contracts import TOKEN_GROUPS
+from tests.helpers.families import images, words
+from tests.models.test_families import PATHS, SUPPORTED, model
 
 # Images come before the prompt's tokens there, so that it cannot be told which token is which.
 UNTOLD = {"git"}
@@ -110,7 +112,7 @@ def agree(
 
 
 @contextmanager
-def padded(loaded: models.Loaded, side: str) -> Iterator[None]:
+def padded(loaded: loading.Loaded, side: str) -> Iterator[None]:
     """Batches padded on one side."""
     before = loaded.tokenizer.padding_side
     loaded.tokenizer.padding_side = side
@@ -120,19 +122,19 @@ def padded(loaded: models.Loaded, side: str) -> Iterator[None]:
         loaded.tokenizer.padding_side = before
 
 
-def batch(loaded: models.Loaded, samples: pl.DataFrame) -> Mapping[str, Tensor]:
+def batch(loaded: loading.Loaded, samples: pl.DataFrame) -> Mapping[str, Tensor]:
     """The samples as one batch."""
     decoded = [prompts.decode(encoded) for encoded in samples["images"].to_list()]
     return prompts.inputs(loaded, prompts.prompts(loaded, samples), decoded)
 
 
-def layers_of(loaded: models.Loaded) -> nn.ModuleList:
+def layers_of(loaded: loading.Loaded) -> nn.ModuleList:
     """The decoder layers."""
     return find_decoder(loaded.model).layers
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_it_is_what_the_definitions_give(loaded: models.Loaded, samples: pl.DataFrame, side: str) -> None:
+def test_it_is_what_the_definitions_give(loaded: loading.Loaded, samples: pl.DataFrame, side: str) -> None:
     with padded(loaded, side):
         inputs = batch(loaded, samples)
     assert (inputs["attention_mask"] == 0).any()
@@ -143,7 +145,7 @@ def test_it_is_what_the_definitions_give(loaded: models.Loaded, samples: pl.Data
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize("batch_size", [1, 2, 7, 100])
 def test_batch_size_and_padding_side_change_nothing(
-    loaded: models.Loaded, samples: pl.DataFrame, batch_size: int, side: str
+    loaded: loading.Loaded, samples: pl.DataFrame, batch_size: int, side: str
 ) -> None:
     alone = similarity.measure(loaded, samples, 1)
     with padded(loaded, side):
@@ -154,7 +156,7 @@ def test_batch_size_and_padding_side_change_nothing(
         assert len(a) and all((a[name] - b[name]).abs().max() < 1e-5 for name in values)
 
 
-def test_the_tables_hold_what_was_measured(loaded: models.Loaded, samples: pl.DataFrame) -> None:
+def test_the_tables_hold_what_was_measured(loaded: loading.Loaded, samples: pl.DataFrame) -> None:
     layers = layers_of(loaded)
     table, blocks = similarity.measure(loaded, samples, 3)
     n = len(layers)
@@ -177,7 +179,7 @@ def test_the_tables_hold_what_was_measured(loaded: models.Loaded, samples: pl.Da
     assert (single - last).abs().max() < 1e-6
 
 
-def test_the_last_output_is_before_the_final_norm(loaded: models.Loaded, samples: pl.DataFrame) -> None:
+def test_the_last_output_is_before_the_final_norm(loaded: loading.Loaded, samples: pl.DataFrame) -> None:
     decoder, inputs, seen = find_decoder(loaded.model), batch(loaded, samples[:1]), []
     handles = [decoder.layers[-1].register_forward_pre_hook(lambda _, args: seen.append(args[0]))]
     handles += [decoder.owner.norm.register_forward_pre_hook(lambda _, args: seen.append(args[0]))]
@@ -223,7 +225,7 @@ def test_injected_features_are_part_of_a_layers_input(family: str) -> None:
     assert abs(float(recorded) - found) > 1e-3
 
 
-def test_the_head_sees_the_last_token_alone(loaded: models.Loaded, samples: pl.DataFrame) -> None:
+def test_the_head_sees_the_last_token_alone(loaded: loading.Loaded, samples: pl.DataFrame) -> None:
     head, seen = loaded.model.get_output_embeddings(), []
     handle = head.register_forward_hook(lambda _, args, output: seen.append((args[0].shape[1], output.shape[1])))
     similarity.measure(loaded, samples, 4)
@@ -231,7 +233,7 @@ def test_the_head_sees_the_last_token_alone(loaded: models.Loaded, samples: pl.D
     assert seen == [(1, 1), (1, 1)]
 
 
-def test_nothing_that_is_kept_holds_a_hidden_state(loaded: models.Loaded, samples: pl.DataFrame) -> None:
+def test_nothing_that_is_kept_holds_a_hidden_state(loaded: loading.Loaded, samples: pl.DataFrame) -> None:
     inputs = batch(loaded, samples)
     masks = similarity.token_groups(inputs["input_ids"], inputs["attention_mask"], None)
     with torch.inference_mode(), similarity.watched(layers_of(loaded), masks) as trace:
@@ -244,7 +246,7 @@ def test_nothing_that_is_kept_holds_a_hidden_state(loaded: models.Loaded, sample
     assert {part.shape[0] for part in trace.points} == {n_samples}
 
 
-def test_no_hook_stays_behind(loaded: models.Loaded, samples: pl.DataFrame) -> None:
+def test_no_hook_stays_behind(loaded: loading.Loaded, samples: pl.DataFrame) -> None:
     modules, groups = [loaded.model.lm_head, *layers_of(loaded)], torch.ones(4, 1, 1, dtype=torch.bool)
 
     def hooks() -> list[int]:
@@ -264,7 +266,7 @@ def test_no_hook_stays_behind(loaded: models.Loaded, samples: pl.DataFrame) -> N
 
 
 def test_when_memory_runs_out_the_rest_is_measured_in_smaller_batches(
-    loaded: models.Loaded, samples: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+    loaded: loading.Loaded, samples: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, forward, sizes = similarity.measure(loaded, samples, 2), loaded.model.forward, []
 

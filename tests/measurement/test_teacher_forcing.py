@@ -10,14 +10,16 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
-from conftest import entry
-from families import build, images, words
-from test_losses import Samples, alone, two_domains
 
-from pruning_regimes import answers, models, passes, prompts
-from pruning_regimes.decoder import Removal, protected
-from pruning_regimes.errors import DataError, ModelError
-from pruning_regimes.replay import Replay, depth_first, trie_size
+from pruning_regimes.inference import passes, prompts
+from pruning_regimes.inference.replay import Replay, depth_first, trie_size
+from pruning_regimes.jobs.errors import DataError, ModelError
+from pruning_regimes.measurement import teacher_forcing
+from pruning_regimes.models import loading
+from pruning_regimes.models.decoder import Removal, protected
+from tests.conftest import entry
+from tests.helpers.families import build, images, words
+from tests.measurement.test_losses import Samples, alone, two_domains
 
 samples = pytest.fixture(scope="module")(two_domains)
 
@@ -32,9 +34,9 @@ def answering(samples: pl.DataFrame, said: Sequence[str | None]) -> pl.DataFrame
     [("12", ["1", "##2"]), (" owl\n", ["o", "##w", "##l"]), ("red square", ["red", "square"]), ("e", ["e"])],
 )
 def test_the_tokens_of_an_answer_are_its_own(
-    loaded: models.Loaded, samples: Samples, answer: str, tokens: list[str]
+    loaded: loading.Loaded, samples: Samples, answer: str, tokens: list[str]
 ) -> None:
-    (sample,) = answers.answered(loaded, {"math": answering(samples["math"][:1], [answer])})
+    (sample,) = teacher_forcing.answered(loaded, {"math": answering(samples["math"][:1], [answer])})
     assert loaded.tokenizer.convert_ids_to_tokens(sample.tokens) == tokens
     assert sample.text == prompts.prompt(loaded, samples["math"]["question"][0], 1) + answer.strip()
 
@@ -48,7 +50,9 @@ def test_what_the_template_writes_before_an_answer_does_not_count(
     template = (directory / "chat_template.jinja").read_text()
     assert turn in template
     (directory / "chat_template.jinja").write_text(template.replace(turn, turn + before))
-    (sample,) = answers.answered(models.load(entry(directory)), {"math": answering(samples["math"][:1], ["12"])})
+    (sample,) = teacher_forcing.answered(
+        loading.load(entry(directory)), {"math": answering(samples["math"][:1], ["12"])}
+    )
     assert len(sample.tokens) == 2 and sample.text.endswith(" 12") and "<|assistant|>" in sample.text
 
 
@@ -64,11 +68,11 @@ def test_families_share_layers_without_a_cache(family: str) -> None:
             for position, following in pairwise([*order, None]):
                 replay.variant(removals[position], None if following is None else removals[following])
                 with removals[position].applied():
-                    together[position] = answers.nll(model, inputs, [2, 5])
+                    together[position] = teacher_forcing.nll(model, inputs, [2, 5])
         assert replay.computed == trie_size([removal.kept for removal in removals]) and replay.hindrance is None
         for position, removal in enumerate(removals):
             with removal.applied():
-                assert torch.equal(together[position], answers.nll(model, inputs, [2, 5]))
+                assert torch.equal(together[position], teacher_forcing.nll(model, inputs, [2, 5]))
         logits = model(**inputs, use_cache=False).logits.double().log_softmax(-1)
     for row, n in enumerate((2, 5)):
         expected = -sum(logits[row, -k - 1, inputs["input_ids"][row, -k]] for k in range(1, n + 1))
@@ -76,13 +80,13 @@ def test_families_share_layers_without_a_cache(family: str) -> None:
 
 
 def test_the_head_sees_what_is_needed_and_no_hook_stays(
-    loaded: models.Loaded, samples: Samples, tmp_path: Path
+    loaded: loading.Loaded, samples: Samples, tmp_path: Path
 ) -> None:
     head, seen = loaded.model.get_output_embeddings(), []
     handle = head.register_forward_hook(lambda _, args, output: seen.append(output.shape[:2]))
     alone(loaded, samples, [], size=7)
     handle.remove()
-    longest = max(len(sample.tokens) for sample in answers.answered(loaded, samples))
+    longest = max(len(sample.tokens) for sample in teacher_forcing.answered(loaded, samples))
     assert seen == [(7, longest + 1)]
     with pytest.raises(ZeroDivisionError), passes.last_logits(loaded.model, 2):
         assert head._forward_pre_hooks
@@ -90,20 +94,20 @@ def test_the_head_sees_what_is_needed_and_no_hook_stays(
     assert not head._forward_pre_hooks and not head._forward_hooks
 
 
-def test_samples_without_an_answer_are_left_out(loaded: models.Loaded, samples: Samples) -> None:
+def test_samples_without_an_answer_are_left_out(loaded: loading.Loaded, samples: Samples) -> None:
     some = {"math": answering(samples["math"], ["3", None, " ", "4"]), "general": samples["general"]}
-    names = [(sample.domain, sample.name) for sample in answers.answered(loaded, some)]
+    names = [(sample.domain, sample.name) for sample in teacher_forcing.answered(loaded, some)]
     assert names[:2] == [("math", samples["math"]["sample_id"][row]) for row in (0, 3)] and len(names) == 2 + 3
     with pytest.raises(DataError, match=r"^domains\.math has no answers, which criteria by loss need; .*\.$"):
-        answers.answered(loaded, {**samples, "math": answering(samples["math"], [None, "", None, "\n"])})
+        teacher_forcing.answered(loaded, {**samples, "math": answering(samples["math"], [None, "", None, "\n"])})
 
 
 def test_an_answer_that_cannot_be_shown_is_named(
-    loaded: models.Loaded, samples: Samples, model_directory: Path, tmp_path: Path
+    loaded: loading.Loaded, samples: Samples, model_directory: Path, tmp_path: Path
 ) -> None:
     one = {"math": samples["math"][:1]}
     with pytest.raises(DataError, match=r"^Sample 'arithmetic-00000': its answer holds '<image>', which"):
-        answers.answered(loaded, {"math": answering(one["math"], ["an <image>"])})
+        teacher_forcing.answered(loaded, {"math": answering(one["math"], ["an <image>"])})
     directory = shutil.copytree(model_directory, tmp_path / "model")
     template = (directory / "chat_template.jinja").read_text()
     string = "{% if message['content'] is string %}"
@@ -115,4 +119,4 @@ def test_an_answer_that_cannot_be_shown_is_named(
         assert old in template
         (directory / "chat_template.jinja").write_text(template.replace(old, new))
         with pytest.raises(ModelError, match=sentence):
-            answers.answered(models.load(entry(directory)), one)
+            teacher_forcing.answered(loading.load(entry(directory)), one)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from pruning_regimes import similarity
+from pruning_regimes.measurement import similarity
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -11,21 +11,25 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from conftest import entry
-from families import images, words
-from test_families import model
-from test_similarity import batch, cosine, groups_of, layers_of, padded, stored
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from transformers import PreTrainedModel
 
-from pruning_regimes import models, prompts, similarity, tables, windows
-from pruning_regimes.contracts import TOKEN_GROUPS
-from pruning_regimes.decoder import find_decoder, inspect
+from pruning_regimes import tables
 from pruning_regimes.demo import datasets
-from pruning_regimes.errors import DataError, ModelError
+from pruning_regimes.inference import prompts
+from pruning_regimes.jobs.errors import DataError, ModelError
+from pruning_regimes.measurement import similarity, windows
+from pruning_regimes.models import loading
+from pruning_regimes.models.decoder import find_decoder, inspect
+from pruning_regimes.tables.contracts import TOKEN_GROUPS
+from tests.conftest import entry
+from tests.helpers import ROOT
+from tests.helpers.families import images, words
+from tests.measurement.test_similarity import batch, cosine, groups_of, layers_of, padded, stored
+from tests.models.test_families import model
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "windows.py"
+SCRIPT = ROOT / "scripts" / "windows.py"
 # Features injected in two ways, into a prompt of zeros too; states in parallel streams; cross-attention; text alone.
 FAMILIES = ("qwen3_vl", "qwen3_vl_moe", "granite4_vision", "glm5_next", "gemma3n_text", "mllama", "llava", "llama")
 
@@ -68,7 +72,7 @@ def test_the_windows_of_a_model() -> None:
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
-def test_it_is_what_the_definition_gives(loaded: models.Loaded, samples: pl.DataFrame, side: str) -> None:
+def test_it_is_what_the_definition_gives(loaded: loading.Loaded, samples: pl.DataFrame, side: str) -> None:
     with padded(loaded, side):
         inputs = batch(loaded, samples)
     assert (inputs["attention_mask"] == 0).any()
@@ -107,7 +111,7 @@ def test_low_precision_is_compared_in_float32(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("side", ["left", "right"])
 @pytest.mark.parametrize("batch_size", [2, 100])
 def test_batch_size_and_padding_side_change_nothing(
-    loaded: models.Loaded, samples: pl.DataFrame, batch_size: int, side: str
+    loaded: loading.Loaded, samples: pl.DataFrame, batch_size: int, side: str
 ) -> None:
     alone = windows.measure(loaded, samples, 1)
     with padded(loaded, side):
@@ -116,7 +120,7 @@ def test_batch_size_and_padding_side_change_nothing(
     assert (alone["cosine"] - together["cosine"]).abs().max() < 1e-5
 
 
-def test_the_table_holds_what_was_measured(loaded: models.Loaded, samples: pl.DataFrame) -> None:
+def test_the_table_holds_what_was_measured(loaded: loading.Loaded, samples: pl.DataFrame) -> None:
     table, row, net, layers = windows.measure(loaded, samples, 3), 4, loaded.model, layers_of(loaded)
     assert table.equals(tables.frame("windows", table))
     assert table["sample_id"].unique(maintain_order=True).equals(samples["sample_id"])
@@ -130,14 +134,14 @@ def test_the_table_holds_what_was_measured(loaded: models.Loaded, samples: pl.Da
         assert value == pytest.approx(found[spans.index([start, length]), TOKEN_GROUPS.index(group)], abs=1e-5)
 
 
-def test_a_token_group_that_a_sample_lacks_has_no_rows(loaded: models.Loaded, samples: pl.DataFrame) -> None:
+def test_a_token_group_that_a_sample_lacks_has_no_rows(loaded: loading.Loaded, samples: pl.DataFrame) -> None:
     of = windows.measure(loaded, samples, 3).group_by("sample_id", maintain_order=True).agg(pl.col("token_group"))
     *others, last = (set(groups) for groups in of["token_group"])
     assert all(groups == set(TOKEN_GROUPS) for groups in others) and last == {"all", "text", "last"}
 
 
 def test_a_shallow_model_has_the_windows_that_exist(
-    loaded: models.Loaded, samples: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+    loaded: loading.Loaded, samples: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layers, whole = layers_of(loaded), windows.measure(loaded, samples, 3)
     for n in (4, 3, 2, 1):
@@ -152,7 +156,7 @@ def test_a_shallow_model_has_the_windows_that_exist(
 
 
 def test_four_hidden_states_are_held_at_most(
-    loaded: models.Loaded, samples: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+    loaded: loading.Loaded, samples: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entered, held = [], []
     layers, magnitudes = layers_of(loaded), windows.magnitudes
@@ -179,7 +183,7 @@ def test_four_hidden_states_are_held_at_most(
     assert alive() == []
 
 
-def test_no_hook_stays_behind(loaded: models.Loaded, samples: pl.DataFrame) -> None:
+def test_no_hook_stays_behind(loaded: loading.Loaded, samples: pl.DataFrame) -> None:
     layers = layers_of(loaded)
 
     def hooks() -> list[int]:
@@ -249,7 +253,7 @@ def test_layers_that_overwrite_their_input_or_do_not_run_once_are_refused(monkey
 
 
 def test_when_memory_runs_out_batches_get_smaller_and_one_sample_is_named(
-    loaded: models.Loaded, samples: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
+    loaded: loading.Loaded, samples: pl.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole, forward, room = windows.measure(loaded, samples, 2), loaded.model.forward, 2
 
@@ -266,7 +270,7 @@ def test_when_memory_runs_out_batches_get_smaller_and_one_sample_is_named(
         windows.measure(loaded, samples[2:3], 4)
 
 
-def test_a_broken_image_is_named(loaded: models.Loaded, samples: pl.DataFrame) -> None:
+def test_a_broken_image_is_named(loaded: loading.Loaded, samples: pl.DataFrame) -> None:
     pictures = [samples["images"].to_list()[0], [b"x"]]
     table = samples[:2].with_columns(images=pl.Series(pictures, dtype=pl.List(pl.Binary)))
     with pytest.raises(DataError, match=f"^Calibration sample '{table['sample_id'][1]}': An image of 1 bytes"):
@@ -274,10 +278,10 @@ def test_a_broken_image_is_named(loaded: models.Loaded, samples: pl.DataFrame) -
 
 
 def test_the_script_writes_the_table(
-    model_directory: Path, loaded: models.Loaded, samples: pl.DataFrame, tmp_path: Path
+    model_directory: Path, loaded: loading.Loaded, samples: pl.DataFrame, tmp_path: Path
 ) -> None:
     decoder, calibration, output = (str(tmp_path / f"{name}.parquet") for name in ("decoder", "calibration", "windows"))
-    found = inspect(models.Source(entry(model_directory)).skeleton(), None)
+    found = inspect(loading.Source(entry(model_directory)).skeleton(), None)
     tables.write([{"model": "m", "model_id": "m", "revision": "main", **found}], "decoder", decoder, {})
     tables.write(samples, "calibration", calibration, {"entry": "demo"})
     runpy.run_path(str(SCRIPT))["main"](entry(model_directory), decoder, calibration, output, 3, 2)

@@ -9,18 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import entry
-from families import built_without
 
-from pruning_regimes import models, prompts
-from pruning_regimes.decoder import find_decoder, pruned
 from pruning_regimes.demo import datasets
-from pruning_regimes.errors import ModelError
+from pruning_regimes.inference import prompts
+from pruning_regimes.jobs.errors import ModelError
+from pruning_regimes.models import loading
+from pruning_regimes.models.decoder import find_decoder, pruned
+from tests.conftest import entry
+from tests.helpers.families import built_without
 
 REMOVED = [[0], [11], [3, 4, 5], [0, 2, 4, 6, 8, 10]]
 
 
-def batch(loaded: models.Loaded) -> dict[str, torch.Tensor]:
+def batch(loaded: loading.Loaded) -> dict[str, torch.Tensor]:
     """Questions of unequal lengths, left-padded."""
     table = datasets.benchmark_table("attributes", 5, seed=0)
     texts = [prompts.prompt(loaded, question, 1) for question in table["question"]]
@@ -29,7 +30,7 @@ def batch(loaded: models.Loaded) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("removed", REMOVED)
 def test_logits_and_generation_are_those_of_a_model_built_without_the_layers(
-    loaded: models.Loaded, removed: list[int]
+    loaded: loading.Loaded, removed: list[int]
 ) -> None:
     inputs = batch(loaded)
     assert inputs["attention_mask"].min() == 0
@@ -49,7 +50,7 @@ def test_logits_and_generation_are_those_of_a_model_built_without_the_layers(
 
 
 @torch.inference_mode()
-def test_the_model_is_as_before_afterwards_even_after_an_error(loaded: models.Loaded) -> None:
+def test_the_model_is_as_before_afterwards_even_after_an_error(loaded: loading.Loaded) -> None:
     inputs = batch(loaded)
     before = loaded.model(**inputs).logits
     config = loaded.model.config.to_dict()
@@ -63,7 +64,7 @@ def test_the_model_is_as_before_afterwards_even_after_an_error(loaded: models.Lo
 
 
 @pytest.mark.parametrize(("removed", "word"), [([99], "Layer 99"), ([-1], "Layer -1"), (range(12), "must remain")])
-def test_layers_that_cannot_be_removed_are_named(removed: Sequence[int], word: str, loaded: models.Loaded) -> None:
+def test_layers_that_cannot_be_removed_are_named(removed: Sequence[int], word: str, loaded: loading.Loaded) -> None:
     everything = range(find_decoder(loaded.model).n_layers) if word == "must remain" else removed
     with pytest.raises(ModelError, match=word), pruned(loaded.model, everything):
         pass
@@ -71,7 +72,7 @@ def test_layers_that_cannot_be_removed_are_named(removed: Sequence[int], word: s
 
 def test_a_model_that_is_not_there_gets_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be loaded") as caught:
-        models.load(entry(tmp_path))
+        loading.load(entry(tmp_path))
     assert "\n" not in str(caught.value)
 
 
@@ -79,14 +80,14 @@ def test_a_model_without_a_chat_template_is_refused(model_directory: Path, tmp_p
     directory = shutil.copytree(model_directory, tmp_path / "model")
     (directory / "chat_template.jinja").unlink()
     with pytest.raises(ModelError, match="chat_template"):
-        models.load(entry(directory))
+        loading.load(entry(directory))
 
 
 def test_a_gpu_that_is_not_there_is_refused(model_directory: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
     with pytest.raises(ModelError, match="asks for a GPU, but torch sees no CUDA device"):
-        _ = models.load({**entry(model_directory), "gpus": 1}).model
+        _ = loading.load({**entry(model_directory), "gpus": 1}).model
 
 
 def test_a_prompt_digest_changes_with_text_and_images() -> None:

@@ -11,21 +11,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import transformers
-from families import FAMILIES, Tensors, build, built_without, images, kind_of_images, model_class, words
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
-from pruning_regimes.decoder import Decoder, find_decoder, protected, pruned
-from pruning_regimes.errors import ModelError
-from pruning_regimes.layer_config import cut, receivers, text_config
+from pruning_regimes.jobs.errors import ModelError
+from pruning_regimes.models.decoder import Decoder, find_decoder, protected, pruned
+from pruning_regimes.models.layer_config import cut, receivers, text_config
+from tests.helpers import ROOT
+from tests.helpers.families import FAMILIES, Tensors, build, built_without, images, kind_of_images, model_class, words
 
-TABLE = Path(__file__).parents[1] / "workflow" / "docs" / "families.md"
+TABLE = ROOT / "workflow" / "docs" / "families.md"
 WAYS = {"cache": {"use_cache": True}, "no cache": {"use_cache": False}, "beams": {"num_beams": 2}}
 # Layers of the tiny models that must stay, and why.
 VISUAL, TAKEN, INDEX = "receives visual features", "takes keys and values from it", "takes an attention index from it"

@@ -11,15 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hub_server import COMMIT, Hub, serving
 from safetensors.torch import load_file, save_file
 
-from pruning_regimes import hub as hub_module
-from pruning_regimes.errors import ModelError
+from pruning_regimes.jobs.errors import ModelError
+from pruning_regimes.models import hub as hub_module
+from tests.helpers import ROOT
+from tests.helpers.hub_server import COMMIT, Hub, serving
 
-LOOK = "import sys; from pruning_regimes import hub; print(hub.directory(sys.argv[1], sys.argv[2]))"
-WEIGHTS = "import sys; from pruning_regimes import hub; print(hub.with_weights(*sys.argv[1:3], sys.argv[3:]))"
-DEMO = Path(__file__).parents[1] / "workflow" / "resources" / "demo-llava"
+LOOK = "import sys; from pruning_regimes.models import hub; print(hub.directory(sys.argv[1], sys.argv[2]))"
+WEIGHTS = "import sys; from pruning_regimes.models import hub; print(hub.with_weights(*sys.argv[1:3], sys.argv[3:]))"
+DEMO = ROOT / "workflow" / "resources" / "demo-llava"
 NOWHERE = "http://127.0.0.1:9"  # the port that discards: nothing listens there
 
 
@@ -43,7 +44,7 @@ def hub(tmp_path: Path) -> Iterator[Hub]:
 def run(code: str, *arguments: str, **environment: str) -> tuple[str, str]:
     """Output and error of a fresh process, since the hub's address is read when its library is."""
     handled = (
-        "from pruning_regimes.errors import ModelError\ntry:\n    "
+        "from pruning_regimes.jobs.errors import ModelError\ntry:\n    "
         + code.replace("; ", "\n    ")
         + "\nexcept ModelError as error:\n    sys.exit(str(error))"
     )
@@ -96,7 +97,7 @@ def test_a_model_that_cannot_be_had_gets_one_sentence(
 
 def test_a_config_is_read_from_the_hub_at_once_or_not_at_all(hub: Hub, tmp_path: Path) -> None:
     look = "print((hub.stated_config(*sys.argv[1:3]) or {}).get('model_type'))"
-    code = f"import sys; from pruning_regimes import hub; {look}"
+    code = f"import sys; from pruning_regimes.models import hub; {look}"
     environment = hub.environment(tmp_path / "home")
     expected = json.loads((hub.directory / "config.json").read_text())["model_type"]
     assert run(code, "owner/model", "main", **environment)[0] == expected
@@ -111,7 +112,7 @@ def test_pickled_weights_are_refused(hub: Hub, tmp_path: Path) -> None:
     (hub.directory / "pytorch_model.bin").write_bytes(b"\x80")
     with pytest.raises(ModelError, match=r"has only pickled weights \(pytorch_model\.bin\), which can run code"):
         hub_module.weight_places(str(hub.directory), "main")
-    code = "import sys; from pruning_regimes import hub; hub.weight_places(*sys.argv[1:3])"
+    code = "import sys; from pruning_regimes.models import hub; hub.weight_places(*sys.argv[1:3])"
     _, error = run(code, "owner/model", "main", **hub.environment(tmp_path / "home"))
     assert "Model 'owner/model' has only pickled weights (pytorch_model.bin)" in error
     assert "pytorch_model.bin" not in hub.downloaded

@@ -14,13 +14,18 @@ import polars as pl
 import psutil
 import pytest
 import torch
-from conftest import entry
 from transformers import AutoModelForImageTextToText, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from pruning_regimes import checkpoints, evaluation, models, prompts, similarity
-from pruning_regimes.decoder import find_decoder, pruned
+from pruning_regimes.checkpoints import writing
 from pruning_regimes.demo import datasets
-from pruning_regimes.errors import DataError, ModelError
+from pruning_regimes.evaluation import grid
+from pruning_regimes.inference import prompts
+from pruning_regimes.jobs.errors import DataError, ModelError
+from pruning_regimes.measurement import similarity
+from pruning_regimes.models import loading
+from pruning_regimes.models.decoder import find_decoder, pruned
+from tests.conftest import entry
+from tests.helpers import ROOT
 
 TEMPLATE = "{{ bos_token }}{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% endfor %}<|assistant|>"
 CODE = """
@@ -36,7 +41,7 @@ class OwnForCausalLM(LlamaForCausalLM):
 def text_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A causal language model without images; its chat template writes the token that begins a text."""
     directory = tmp_path_factory.mktemp("text")
-    tokenizer = AutoTokenizer.from_pretrained(Path(__file__).parents[1] / "workflow" / "resources" / "demo-llava")
+    tokenizer = AutoTokenizer.from_pretrained(ROOT / "workflow" / "resources" / "demo-llava")
     tokenizer.bos_token, tokenizer.chat_template = "<|user|>", TEMPLATE.replace("<|{{ m.role }}|>", "")
     tokenizer.save_pretrained(directory)
     torch.manual_seed(0)
@@ -55,7 +60,7 @@ def without_images(n: int) -> pl.DataFrame:
 
 
 def test_a_language_model_without_images_goes_through_the_whole_study(text_directory: Path, tmp_path: Path) -> None:
-    loaded = models.load(entry(text_directory))
+    loaded = loading.load(entry(text_directory))
     assert not loaded.takes_images and type(loaded.model).__name__ == "LlamaForCausalLM"
     samples = without_images(5)
     table = similarity.measure(loaded, samples, 3).similarity
@@ -63,17 +68,17 @@ def test_a_language_model_without_images_goes_through_the_whole_study(text_direc
     texts = prompts.prompts(loaded, samples)
     with pruned(loaded.model, [2, 3]):
         expected = loaded.model(**prompts.inputs(loaded, texts[:1], [[]])).logits
-        replies = evaluation.answer(loaded, texts, samples["images"].to_list(), 4)
+        replies = grid.answer(loaded, texts, samples["images"].to_list(), 4)
     assert {reply["finish_reason"] for reply in replies} <= {"stop", "length"}
-    checkpoints.write(models.Source(entry(text_directory)), [2, 3], tmp_path)
-    copy = models.load(entry(tmp_path))
+    writing.write(loading.Source(entry(text_directory)), [2, 3], tmp_path)
+    copy = loading.load(entry(tmp_path))
     assert torch.equal(copy.model(**prompts.inputs(copy, texts[:1], [[]])).logits, expected)
 
 
 def test_images_for_a_language_model_are_refused(text_directory: Path) -> None:
     samples = datasets.calibration_table(["chart"], 2, seed=0)
     with pytest.raises(DataError, match=r"^Sample '.*' has an image, but transformers loads '.*' as a language model"):
-        prompts.prompts(models.load(entry(text_directory)), samples)
+        prompts.prompts(loading.load(entry(text_directory)), samples)
 
 
 def test_the_token_that_begins_a_text_stands_there_once(text_directory: Path, tmp_path: Path) -> None:
@@ -87,7 +92,7 @@ def test_the_token_that_begins_a_text_stands_there_once(text_directory: Path, tm
         "special_tokens": {begin["content"]: {"id": begin["content"], "ids": [begin["id"]], "tokens": ["<|user|>"]}},
     }
     (directory / "tokenizer.json").write_text(json.dumps(state))
-    loaded = models.load(entry(directory))
+    loaded = loading.load(entry(directory))
     assert loaded.tokenizer("result ?")["input_ids"][0] == begin["id"]
     text = prompts.prompt(loaded, "result ?", 0)
     ids = prompts.inputs(loaded, [text, text], [[], []])["input_ids"]
@@ -96,7 +101,7 @@ def test_the_token_that_begins_a_text_stands_there_once(text_directory: Path, tm
 
 def test_the_attention_implementation_is_the_one_asked_for(model_directory: Path) -> None:
     for attention in ("eager", "sdpa"):
-        loaded = models.load({**entry(model_directory), "attention": attention})
+        loaded = loading.load({**entry(model_directory), "attention": attention})
         assert find_decoder(loaded.model).config._attn_implementation == attention
 
 
@@ -105,7 +110,7 @@ def test_a_model_that_does_not_fit_into_memory_is_refused_before_it_is_loaded(
 ) -> None:
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=1000))
     with pytest.raises(ModelError, match=r"needs 0\.0 GiB for its weights \(dtype float32\), but 0\.0 GiB of main"):
-        _ = models.load(entry(model_directory)).model
+        _ = loading.load(entry(model_directory)).model
 
 
 def spread_over_disk(module: torch.nn.Module, path: str, at: str = "") -> dict[str, str]:
@@ -122,7 +127,7 @@ def spread_over_disk(module: torch.nn.Module, path: str, at: str = "") -> dict[s
 
 @torch.inference_mode()
 def test_layers_are_removed_from_a_model_that_is_spread_over_devices(
-    model_directory: Path, loaded: models.Loaded, tmp_path: Path
+    model_directory: Path, loaded: loading.Loaded, tmp_path: Path
 ) -> None:
     """Hooks of accelerate move inputs between devices; here between memory and disk, since there may be one device."""
     whole = loaded.model
@@ -153,19 +158,20 @@ def own_code(text_directory: Path, target: Path, prefix: str = "") -> Path:
 def test_a_models_own_code_runs_only_if_the_config_says_so(text_directory: Path, tmp_path: Path) -> None:
     directory = own_code(text_directory, tmp_path / "own_model")
     with pytest.raises(ModelError, match=r"runs Python code of its own.*set models\.<key>\.trust_remote_code: true"):
-        models.load(entry(directory))
+        loading.load(entry(directory))
     foreign = own_code(text_directory, tmp_path / "foreign", "somebody/else--")
     with pytest.raises(ModelError, match=r"code of another repository \(somebody/else--own\.OwnConfig\)"):
-        models.load({**entry(foreign), "trust_remote_code": True})
+        loading.load({**entry(foreign), "trust_remote_code": True})
     (directory / "processor_config.json").write_text('{"auto_map": {"AutoProcessor": "evil/else--own.P"}}')
     with pytest.raises(ModelError, match=r"code of another repository \(evil/else--own\.P\)"):
-        models.load({**entry(directory), "trust_remote_code": True})
+        loading.load({**entry(directory), "trust_remote_code": True})
     (directory / "processor_config.json").unlink()
     code = (
-        "import json, sys; from pathlib import Path; from pruning_regimes import checkpoints, decoder, models\n"
+        "import json, sys; from pathlib import Path\n"
+        "from pruning_regimes.checkpoints import writing; from pruning_regimes.models import decoder, loading\n"
         "entry = json.loads(sys.argv[1])\n"
-        "checkpoints.write(models.Source(entry), [1, 2], Path(sys.argv[2]))\n"
-        "copy = models.load({**entry, 'path': sys.argv[2]})\n"
+        "writing.write(loading.Source(entry), [1, 2], Path(sys.argv[2]))\n"
+        "copy = loading.load({**entry, 'path': sys.argv[2]})\n"
         "print(type(copy.model).__name__, decoder.find_decoder(copy.model).n_layers, copy.unexpected)"
     )
     (tmp_path / "copy").mkdir()
@@ -184,7 +190,7 @@ def test_a_model_of_another_kind_is_named(model_directory: Path, tmp_path: Path)
     directory = shutil.copytree(model_directory, tmp_path / "model")
     (directory / "config.json").write_text(json.dumps({"model_type": "vit"}))
     with pytest.raises(ModelError, match=r"is of type 'vit', which transformers knows neither as an image-text"):
-        models.load(entry(directory))
+        loading.load(entry(directory))
 
 
 def test_a_chat_template_that_only_the_tokenizer_has_is_used(model_directory: Path, tmp_path: Path) -> None:
@@ -193,7 +199,7 @@ def test_a_chat_template_that_only_the_tokenizer_has_is_used(model_directory: Pa
     template = (directory / "chat_template.jinja").read_text()
     (directory / "chat_template.jinja").unlink()
     file.write_text(json.dumps({**json.loads(file.read_text()), "chat_template": template}))
-    loaded, whole = models.load(entry(directory)), models.load(entry(model_directory))
+    loaded, whole = loading.load(entry(directory)), loading.load(entry(model_directory))
     assert prompts.prompt(loaded, "q", 1) == prompts.prompt(whole, "q", 1)
 
 
@@ -214,7 +220,7 @@ def test_a_chat_template_that_does_not_fit_is_named(
     directory = shutil.copytree(model_directory, tmp_path / "model")
     (directory / "chat_template.jinja").write_text(template)
     with pytest.raises(ModelError, match=sentence):
-        prompts.prompt(models.load(entry(directory)), "q", 1)
+        prompts.prompt(loading.load(entry(directory)), "q", 1)
 
 
 @pytest.mark.parametrize("change", [{"num_attention_heads": 0}, {"hidden_size": None}, {"num_hidden_layers": "six"}])
@@ -223,7 +229,7 @@ def test_a_damaged_config_gets_one_sentence(change: dict[str, object], text_dire
     config = json.loads((directory / "config.json").read_text())
     (directory / "config.json").write_text(json.dumps(config | change))
     with pytest.raises(ModelError, match="cannot be loaded: ") as caught:
-        models.Source(entry(directory)).skeleton()
+        loading.Source(entry(directory)).skeleton()
     assert "\n" not in str(caught.value)
 
 
@@ -231,4 +237,4 @@ def test_a_vision_language_model_without_a_processor_is_refused(model_directory:
     directory = shutil.copytree(model_directory, tmp_path / "model")
     (directory / "processor_config.json").unlink()
     with pytest.raises(ModelError, match=r"takes images, but its directory has no processor|cannot be loaded"):
-        models.load(entry(directory))
+        loading.load(entry(directory))

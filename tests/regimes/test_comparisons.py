@@ -9,11 +9,11 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulations import BUDGETS, CLUSTERED, FAMILIES, NULL, SENSITIVE, STRUCTURED, Plan, declared, study
 
 from pruning_regimes import regimes
 from pruning_regimes.regimes.comparisons import holm, permuted_totals
 from pruning_regimes.regimes.retention import Cell, averaging
+from tests.simulations import BUDGETS, CLUSTERED, FAMILIES, NULL, SENSITIVE, STRUCTURED, Plan, declared, study
 
 N_STUDIES = 200
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from test_regimes import scores, variants
-from test_tables import ROWS
 
-from pruning_regimes import contracts, regimes, tables
-from pruning_regimes.errors import DataError
+from pruning_regimes import regimes, tables
+from pruning_regimes.jobs.errors import DataError
+from pruning_regimes.tables import contracts
+from tests.regimes.test_retention import scores, variants
+from tests.tables.test_tables import ROWS
 
 
 def retained(rows: dict[str, pl.DataFrame]) -> pl.DataFrame:

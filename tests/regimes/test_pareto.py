@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pruning_regimes import regimes, sentences, summary
-from pruning_regimes.contracts import DENSE, PHASES
-from pruning_regimes.errors import DataError
+from pruning_regimes import regimes
+from pruning_regimes.jobs.errors import DataError
+from pruning_regimes.report import sentences, summary
 from pruning_regimes.tables import frame
+from pruning_regimes.tables.contracts import DENSE, PHASES
 
 # (criterion, budget) -> retention of the group x; what is retained of y is half of that.
 KEPT: dict[tuple[str, str], float | None] = {

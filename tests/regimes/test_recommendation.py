@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from simulations import BUDGETS, FAMILIES, NULL, SENSITIVE, Plan, study
 
 from pruning_regimes import regimes
 from pruning_regimes.regimes.recommendation import recommendation, simultaneous
+from tests.simulations import BUDGETS, FAMILIES, NULL, SENSITIVE, Plan, study
 
 
 def test_the_best_is_compared_with_the_next_that_has_other_layers() -> None:

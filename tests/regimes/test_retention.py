@@ -7,9 +7,9 @@ import polars as pl
 import pytest
 
 from pruning_regimes import regimes, tables
-from pruning_regimes.errors import DataError
+from pruning_regimes.criteria.variants import collect
+from pruning_regimes.jobs.errors import DataError
 from pruning_regimes.regimes.scored import resampled_accuracies
-from pruning_regimes.variants import collect
 
 
 def variants(n_replicates: int = 2) -> pl.DataFrame:

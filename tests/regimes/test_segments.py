@@ -7,7 +7,19 @@ from itertools import combinations, product
 import numpy as np
 import polars as pl
 import pytest
-from simulations import (
+
+from pruning_regimes import regimes
+from pruning_regimes.regimes.segments import (
+    MOST,
+    PARAMETERS,
+    Contrasts,
+    contrasts,
+    fit,
+    likelihoods,
+    overlaps,
+    segmentation,
+)  # fmt: skip
+from tests.simulations import (  # fmt: skip
     BUDGETS,
     CUTS,
     FAMILIES,
@@ -25,19 +37,7 @@ from simulations import (
     names,
     recovered,
     study,
-)  # fmt: skip
-
-from pruning_regimes import regimes
-from pruning_regimes.regimes.segments import (
-    MOST,
-    PARAMETERS,
-    Contrasts,
-    contrasts,
-    fit,
-    likelihoods,
-    overlaps,
-    segmentation,
-)  # fmt: skip
+)
 
 N_STUDIES = 200
 

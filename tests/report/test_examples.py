@@ -10,13 +10,15 @@ from typing import Any
 
 import polars as pl
 import pytest
-from example_tables import picture
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pruning_regimes import examples, tables
+from pruning_regimes import tables
+from pruning_regimes.report import examples
+from tests.helpers import ROOT
+from tests.helpers.example_tables import picture
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "examples.py"
+SCRIPT = ROOT / "scripts" / "examples.py"
 COUNTS = (0, 1, 3, 5)
 # Of a criterion with two replicates; another criterion shares a variant with it.
 VARIANTS = [

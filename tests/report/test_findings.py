@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from figure_tables import costed
-from simulations import FAMILIES, MARGIN, NULL, SENSITIVE, THREE, Plan, study
 
-from pruning_regimes import findings, regimes, sentences, tables
+from pruning_regimes import regimes, tables
 from pruning_regimes.regimes.recommendation import recommendation
+from pruning_regimes.report import findings, sentences
+from tests.helpers.figure_tables import costed
+from tests.simulations import FAMILIES, MARGIN, NULL, SENSITIVE, THREE, Plan, study
 
 STATISTICS = {"confidence": 0.95, "margin": MARGIN, "keep": 0.85}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pruning_regimes import origins, pages
+from pruning_regimes.report import origins, pages
 
 MADE = {
     "package_version": "1.0",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import polars as pl
-from figure_tables import overlaps
-from simulations import FAMILIES, THREE
-from test_findings import found
 
-from pruning_regimes import findings, sentences, tables
+from pruning_regimes import tables
+from pruning_regimes.report import findings, sentences
+from tests.helpers.figure_tables import overlaps
+from tests.report.test_findings import found
+from tests.simulations import FAMILIES, THREE
 
 
 def profile(cosines: list[float]) -> pl.DataFrame:

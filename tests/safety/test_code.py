@@ -18,23 +18,19 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from conftest import entry
 from PIL import EpsImagePlugin, Image
-from test_safety import DEMO, ROOT, one_sentence
 
-from pruning_regimes import (
-    benchmarks,
-    checkpoints,
-    checksums,
-    contamination,
-    decoder,
-    models,
-    prompts,
-    similarity,
-    variants,
-)
+from pruning_regimes import benchmarks
+from pruning_regimes.calibration import contamination
+from pruning_regimes.checkpoints import writing
 from pruning_regimes.demo import datasets
-from pruning_regimes.errors import DataError, ModelError
+from pruning_regimes.inference import prompts
+from pruning_regimes.jobs.errors import DataError, ModelError
+from pruning_regimes.measurement import similarity
+from pruning_regimes.models import checksums, decoder, identity, loading
+from tests.conftest import entry
+from tests.helpers import ROOT
+from tests.safety.test_names import DEMO, one_sentence
 
 
 class Canary:
@@ -66,11 +62,11 @@ def model(tmp_path: Path) -> Path:
 
 def study(directory: Path, target: Path) -> None:
     """What a study does with a model: inspect it, measure similarity, write it without a layer."""
-    source = models.Source(entry(directory))
+    source = loading.Source(entry(directory))
     decoder.inspect(source.skeleton())
-    similarity.measure(models.load(entry(directory)), datasets.calibration_table(["chart"], 2, 0), 2)
+    similarity.measure(loading.load(entry(directory)), datasets.calibration_table(["chart"], 2, 0), 2)
     target.mkdir()
-    checkpoints.write(source, [1], target)
+    writing.write(source, [1], target)
 
 
 # --- pickles
@@ -108,7 +104,7 @@ def test_a_pickle_in_the_place_of_weights_is_refused(model: Path, tmp_path: Path
         study(model, tmp_path / "copy")
     one_sentence(caught.value)
     with pytest.raises(ModelError, match="has only pickled weights|is damaged"):
-        checkpoints.write(models.Source(entry(model)), [1], tmp_path)
+        writing.write(loading.Source(entry(model)), [1], tmp_path)
     assert not canary.exists()
 
 
@@ -190,7 +186,7 @@ def test_a_models_code_does_not_run_unasked(model: Path, tmp_path: Path, canary:
 def test_a_chat_template_reaches_nothing(model: Path, canary: Path, template: str) -> None:
     (model / "chat_template.jinja").write_text(template.replace("%s", str(canary)).replace("%%", "%"))
     with pytest.raises(ModelError, match="its chat template fails with") as caught:
-        prompts.prompt(models.load(entry(model)), "q", 1)
+        prompts.prompt(loading.load(entry(model)), "q", 1)
     one_sentence(caught.value)
     assert not canary.exists()
 
@@ -299,9 +295,9 @@ def test_the_demo_models_are_what_was_shipped_and_keep_their_identity(tmp_path: 
         copy = shutil.copytree(directory, tmp_path / directory.name)
         listed = (copy / checksums.SUMS).read_text()
         assert "model.safetensors" in listed and "README" not in listed
-        before = variants.identity(str(copy), "main")
+        before = identity.identity(str(copy), "main")
         (copy / checksums.SUMS).unlink()
-        assert variants.identity(str(copy), "main") == before
+        assert identity.identity(str(copy), "main") == before
         checksums.write(copy)
         assert (copy / checksums.SUMS).read_text() == listed
 
@@ -313,7 +309,7 @@ def test_a_changed_file_is_noticed_before_it_is_read(tmp_path: Path, name: str, 
     (directory / name).unlink() if gone else (directory / name).write_text("{")
     sentence = rf"lacks '{name}', which its SHA256SUMS" if gone else rf"'{name}' is not the file that its SHA256SUMS"
     with pytest.raises(ModelError, match=sentence) as caught:
-        models.Source(entry(directory))
+        loading.Source(entry(directory))
     one_sentence(caught.value)
 
 
@@ -323,12 +319,12 @@ def test_changed_weights_are_noticed_by_all_that_read_them(tmp_path: Path) -> No
     held = bytearray(weights.read_bytes())
     held[-1] ^= 1  # one bit of one weight, which loads like any other
     weights.write_bytes(held)
-    source = models.Source(entry(directory))
-    for act in (lambda: models.load(entry(directory)).model, lambda: checkpoints.write(source, [1], tmp_path)):
+    source = loading.Source(entry(directory))
+    for act in (lambda: loading.load(entry(directory)).model, lambda: writing.write(source, [1], tmp_path)):
         with pytest.raises(ModelError, match=r"'model\.safetensors' is not the file that its SHA256SUMS lists"):
             act()
     (directory / checksums.SUMS).unlink()
-    assert models.load(entry(directory)).model is not None
+    assert loading.load(entry(directory)).model is not None
 
 
 def test_an_export_has_no_stale_checksums(tmp_path: Path) -> None:

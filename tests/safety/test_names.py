@@ -12,18 +12,20 @@ from typing import Any
 
 import datasets as library
 import pytest
-from conftest import entry
-from hub_server import COMMIT, serving
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_hub import LOOK, run
 
-from pruning_regimes import benchmarks, budgets, calibration, checkpoints, hub, models
-from pruning_regimes import config as configs
+from pruning_regimes import benchmarks, calibration
 from pruning_regimes.benchmarks import sources
-from pruning_regimes.errors import ConfigError, DataError, ModelError, StudyError
+from pruning_regimes.checkpoints import writing
+from pruning_regimes.config import study as configs
+from pruning_regimes.jobs.errors import ConfigError, DataError, ModelError, StudyError
+from pruning_regimes.models import budgets, hub, loading
+from tests.conftest import entry
+from tests.helpers import ROOT
+from tests.helpers.hub_server import COMMIT, serving
+from tests.models.test_hub import LOOK, run
 
-ROOT = Path(__file__).parents[1]
 DEMO = ROOT / "workflow" / "resources" / "demo-llava"
 HOSTILE = (
     "../x", "a/../b", "..", ".", ".hidden", "/etc/passwd", "a\x00", "a\n", "a\r", "a\u2028", "\u202ea", "~", "~root",
@@ -248,8 +250,8 @@ def test_weights_elsewhere_or_pickled_are_refused_by_all_that_load_and_write(nam
     target = tmp_path / "copy"
     target.mkdir()
     for act in (
-        lambda: models.load(entry(directory)).model,
-        lambda: checkpoints.write(models.Source(entry(directory)), [1], target),
+        lambda: loading.load(entry(directory)).model,
+        lambda: writing.write(loading.Source(entry(directory)), [1], target),
     ):
         with pytest.raises(ModelError, match=r"is no file of its own directory|expected a file that ends in \.safet"):
             act()
@@ -261,7 +263,7 @@ def test_of_a_single_file_and_an_index_the_one_is_read_that_transformers_loads(t
     places = hub.weight_places(str(directory), "main")
     (directory / hub.INDEX).write_text(json.dumps({"weight_map": {"other": "other.safetensors"}}))
     assert hub.weight_places(str(directory), "main") == places
-    names, _ = zip(*models.load(entry(directory)).model.named_parameters(), strict=True)
+    names, _ = zip(*loading.load(entry(directory)).model.named_parameters(), strict=True)
     assert len(names) == len(places)
 
 
@@ -270,7 +272,7 @@ def test_a_config_that_names_weights_is_refused(tmp_path: Path) -> None:
     config = json.loads((directory / "config.json").read_text())
     (directory / "config.json").write_text(json.dumps(config | {"transformers_weights": "adapter_model.bin"}))
     with pytest.raises(ModelError, match=r"its config\.json names a file of weights \(transformers_weights\)"):
-        models.Source(entry(directory))
+        loading.Source(entry(directory))
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
-from studies import CONFIG, snakemake
-from test_judge import serving
+
+from tests.evaluation.test_judge import serving
+from tests.helpers.studies import CONFIG, snakemake
 
 SECRETS = {
     name: f"canary/{name.lower().replace('_', '-')}+7f3b=="

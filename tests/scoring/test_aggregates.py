@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pruning_regimes.errors import ConfigError, DataError
+from pruning_regimes.jobs.errors import ConfigError, DataError
 from pruning_regimes.scoring import aggregates
 from pruning_regimes.tables import frame
 

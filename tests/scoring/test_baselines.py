@@ -7,10 +7,10 @@ from typing import Any
 
 import polars as pl
 import pytest
-from test_aggregates import Row, answer, question
 
 from pruning_regimes.scoring import aggregates
 from pruning_regimes.tables import frame
+from tests.scoring.test_aggregates import Row, answer, question
 
 
 def by_equality(questions: pl.DataFrame, predictions: pl.DataFrame) -> pl.DataFrame:

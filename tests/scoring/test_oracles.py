@@ -7,7 +7,6 @@ import json
 import re
 import tarfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +14,9 @@ import pytest
 from pruning_regimes.scoring import ANSWER_TYPES, Question, mathvista
 from pruning_regimes.scoring.mathvision import model_answer
 from pruning_regimes.scoring.strings import vqa_normalise
+from tests.helpers import ROOT
 
-ORACLES = Path(__file__).parents[2] / "shared" / "oracles"
+ORACLES = ROOT.parent / "shared" / "oracles"
 pytestmark = pytest.mark.skipif(not ORACLES.is_dir(), reason="the stored verdicts are not beside this repository")
 MODES = ("clean", "upstream")
 

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from pruning_regimes import scoring, tables
-from pruning_regimes.errors import DataError
+from pruning_regimes.jobs.errors import DataError
 from pruning_regimes.scoring import ANSWER_TYPES, Question
 
 

@@ -18,9 +18,10 @@ from typing import Any
 
 import pytest
 import yaml
-from studies import CONFIG, FIGURES, ROOT, snakemake
 
 from pruning_regimes import tables
+from tests.helpers import ROOT
+from tests.helpers.studies import CONFIG, FIGURES, snakemake
 
 MISSING = [
     *(f"{program} is not installed (tests/slurm/install.sh)" for program in ("slurmd", "munged")

@@ -13,8 +13,9 @@ from tempfile import TemporaryDirectory
 import polars as pl
 import torch
 
-from benchmarks import grid, latency, overhead, statistics, subjects, table, workflow
-from benchmarks.subjects import ROOT, Subject
+from tests.helpers import ROOT
+from tests.speed import grid, latency, overhead, statistics, subjects, table, workflow
+from tests.speed.subjects import Subject
 
 SAMPLES = {"cpu": 240, "cuda": 16}  # on the CPU those of the demo study
 BENCHMARKS = ("counting", "reading")  # one of each group

@@ -13,14 +13,14 @@ import polars as pl
 import torch
 from transformers import BatchFeature
 
-from benchmarks.measure import in_turn, settle
-from benchmarks.subjects import Subject, encoder_parts
-from benchmarks.table import row
-from pruning_regimes import prompts
-from pruning_regimes.batches import batches
-from pruning_regimes.decoder import Removal, pruned
-from pruning_regimes.evaluation import Journal, answer, answer_all
-from pruning_regimes.replay import Replay, depth_first, trie_size
+from pruning_regimes.evaluation.grid import Journal, answer, answer_all
+from pruning_regimes.inference import prompts
+from pruning_regimes.inference.batches import batches
+from pruning_regimes.inference.replay import Replay, depth_first, trie_size
+from pruning_regimes.models.decoder import Removal, pruned
+from tests.speed.measure import in_turn, settle
+from tests.speed.subjects import Subject, encoder_parts
+from tests.speed.table import row
 
 GRID_TARGET, PREFILL_TARGET = 0.4, 1.15
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from benchmarks.measure import Seconds, in_turn
-from benchmarks.subjects import Subject
-from benchmarks.table import row
-from pruning_regimes.decoder import Removal
+from pruning_regimes.models.decoder import Removal
+from tests.speed.measure import Seconds, in_turn
+from tests.speed.subjects import Subject
+from tests.speed.table import row
 
 DECODED = 16  # tokens
 DENSE = 0

@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 
-from benchmarks.measure import MIB, in_turn, peak_bytes
-from benchmarks.subjects import DEMO, SEED, Subject
-from benchmarks.table import row
 from pruning_regimes.demo import datasets
-from pruning_regimes.passes import last_logits
-from pruning_regimes.prompts import image_token_id
-from pruning_regimes.similarity import observe, token_groups
+from pruning_regimes.inference.passes import last_logits
+from pruning_regimes.inference.prompts import image_token_id
+from pruning_regimes.measurement.similarity import observe, token_groups
+from tests.speed.measure import MIB, in_turn, peak_bytes
+from tests.speed.subjects import DEMO, SEED, Subject
+from tests.speed.table import row
 
 TARGETS = {"cpu": 1.10, "cuda": 1.05}
 PASSES = 2  # per timing, so that one is no matter of milliseconds

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmarks.subjects import ROOT
-from benchmarks.table import row
 from pruning_regimes import tables
-from pruning_regimes.contracts import DENSE, DENSE_BUDGET
-from pruning_regimes.variants import variant_id
+from pruning_regimes.models.identity import variant_id
+from pruning_regimes.tables.contracts import DENSE, DENSE_BUDGET
+from tests.helpers import ROOT
+from tests.speed.table import row
 
 MODELS, BENCHMARKS, QUESTIONS, N_LAYERS = 2, 12, 1000, 32
 BUDGETS = (1, 2, 4, 6, 8, 10, 13, 16)

@@ -14,17 +14,19 @@ import torch
 import yaml
 from transformers import AutoModelForImageTextToText, BatchFeature, CLIPVisionConfig, GenerationConfig, LlamaConfig
 
-from pruning_regimes import models, prompts, similarity
-from pruning_regimes.config import sentence
-from pruning_regimes.config_criteria import complete_criteria, resolved
+from pruning_regimes.config.criteria import complete_criteria, resolved
+from pruning_regimes.config.study import sentence
 from pruning_regimes.criteria import Samples, Study, layer_list, registry
-from pruning_regimes.decoder import Decoder, find_decoder
+from pruning_regimes.criteria.variants import collect
 from pruning_regimes.demo import datasets
 from pruning_regimes.demo import models as demo_models
-from pruning_regimes.models import Loaded
-from pruning_regimes.variants import collect
+from pruning_regimes.inference import prompts
+from pruning_regimes.measurement import similarity
+from pruning_regimes.models import loading
+from pruning_regimes.models.decoder import Decoder, find_decoder
+from pruning_regimes.models.loading import Loaded
+from tests.helpers import ROOT
 
-ROOT = Path(__file__).parents[2]
 DEMO: dict[str, Any] = yaml.safe_load((ROOT / "config" / "config.yaml").read_text())
 SEED = 0
 
@@ -98,7 +100,7 @@ def demo(threads: int, samples: int, benchmarks: Sequence[str]) -> list[Subject]
     return [
         Subject(
             name,
-            models.load({"path": str(path), "revision": "main", "dtype": "float32", "gpus": 0}, threads),
+            loading.load({"path": str(path), "revision": "main", "dtype": "float32", "gpus": 0}, threads),
             batch_size=128,
             samples=samples,
             benchmarks=tuple(benchmarks),
@@ -146,7 +148,7 @@ def untrained(shape: Shape, directory: Path, device: torch.device, dtype: torch.
     processor.image_processor.crop_size = {"height": side, "width": side}
     config.save_pretrained(directory)
     processor.save_pretrained(directory)
-    loaded = models.load({"path": str(directory), "revision": "main", "dtype": str(dtype).split(".")[-1], "gpus": 0})
+    loaded = loading.load({"path": str(directory), "revision": "main", "dtype": str(dtype).split(".")[-1], "gpus": 0})
     with torch.device(device):
         model = AutoModelForImageTextToText.from_config(loaded.config, dtype=dtype)
     model.generation_config = GenerationConfig(do_sample=False, **ends)

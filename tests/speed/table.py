@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 import torch
 
-from benchmarks.measure import ratios, spread
-from pruning_regimes.latency import device_name
+from pruning_regimes.evaluation.latency import device_name
 from pruning_regimes.tables import replacing
+from tests.speed.measure import ratios, spread
 
 COLUMNS = {
     "measure": pl.String,

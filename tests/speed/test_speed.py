@@ -7,9 +7,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
-from benchmarks import grid, latency, overhead, table, workflow
-from benchmarks.measure import in_turn, peak_bytes
-from benchmarks.subjects import Shape, Subject, untrained
+
+from tests.speed import grid, latency, overhead, table, workflow
+from tests.speed.measure import in_turn, peak_bytes
+from tests.speed.subjects import Shape, Subject, untrained
 
 CPU = torch.device("cpu")
 TINY = Shape(

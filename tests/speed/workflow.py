@@ -13,11 +13,12 @@ from typing import Any
 import torch
 import yaml
 
-from benchmarks.measure import in_turn, seconds
-from benchmarks.subjects import DEMO, ROOT
-from benchmarks.table import row
 from pruning_regimes import tables
 from pruning_regimes.demo import datasets
+from tests.helpers import ROOT
+from tests.speed.measure import in_turn, seconds
+from tests.speed.subjects import DEMO
+from tests.speed.table import row
 
 CPU = torch.device("cpu")
 SIDE = 10  # models, criteria, budgets and benchmarks: 10,000 cells

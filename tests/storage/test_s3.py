@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from studies import CONFIG, FIGURES, ROOT, snakemake
 
 from pruning_regimes import tables
+from tests.helpers import ROOT
+from tests.helpers.studies import CONFIG, FIGURES, snakemake
 
 MISSING = [name for name in ("snakemake_storage_plugin_s3", "moto", "boto3") if find_spec(name) is None]
 pytestmark = pytest.mark.skipif(bool(MISSING), reason="the extra 'cluster' is not installed")

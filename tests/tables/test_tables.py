@@ -7,8 +7,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from pruning_regimes import contracts, tables
-from pruning_regimes.errors import DataError
+from pruning_regimes import tables
+from pruning_regimes.jobs.errors import DataError
+from pruning_regimes.tables import contracts
 
 ROWS = [
     {

@@ -8,11 +8,11 @@ from typing import Any
 
 import polars as pl
 import pytest
-from studies import CONFIG, computed_answers, planned, snakemake
 
 from pruning_regimes import api, tables
-from pruning_regimes.contracts import DENSE
 from pruning_regimes.criteria import registry
+from pruning_regimes.tables.contracts import DENSE
+from tests.helpers.studies import CONFIG, computed_answers, planned, snakemake
 
 OWN = '''"""Criteria of a user."""
 

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from studies import CONFIG, ROOT, command
+
+from tests.helpers import ROOT
+from tests.helpers.studies import CONFIG, command
 
 PROFILES = ROOT / "workflow" / "profiles"
 # What a profile needs besides Snakemake; the beginnings of the options that this brings.

@@ -5,10 +5,9 @@ from __future__ import annotations
 import copy
 from pathlib import Path
 
-from studies import CONFIG, snakemake
-from test_judge import KEY, serving
-
 from pruning_regimes import tables
+from tests.evaluation.test_judge import KEY, serving
+from tests.helpers.studies import CONFIG, snakemake
 
 
 def test_a_judges_verdicts_take_the_place_of_the_rules_and_are_asked_once(tmp_path: Path) -> None:

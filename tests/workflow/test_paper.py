@@ -9,15 +9,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import miniatures
 import polars as pl
 import pytest
 import yaml
-from studies import ROOT, planned, snakemake
 
-from pruning_regimes import estimates, tables
+from pruning_regimes import tables
 from pruning_regimes.benchmarks import registry
+from pruning_regimes.config import estimates
 from pruning_regimes.demo import models as demo_models
+from tests.helpers import ROOT, miniatures
+from tests.helpers.studies import planned, snakemake
 
 N = 12
 # Of either group; several images, groups of questions, upstream's own files. All are in test_known_benchmarks.

@@ -8,14 +8,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-import miniatures
 import polars as pl
 import pytest
 import yaml
-from studies import CONFIG, ROOT, snakemake
 
 from pruning_regimes import tables
 from pruning_regimes.demo import datasets
+from tests.helpers import ROOT, miniatures
+from tests.helpers.studies import CONFIG, snakemake
 
 README = (ROOT / "README.md").read_text()
 SNIPPETS = {match[1]: match[2] for match in re.finditer(r"\*\*A (\w+)\*\*[^`]*?```yaml\n(.*?)```", README, re.S)}

@@ -18,10 +18,12 @@ from typing import Any
 import polars as pl
 import pytest
 import yaml
-from hub_server import COMMIT, serving
-from studies import CONFIG, FIGURES, ROOT, command, computed_answers, planned, snakemake
 
-from pruning_regimes import contracts, tables
+from pruning_regimes import tables
+from pruning_regimes.tables import contracts
+from tests.helpers import ROOT
+from tests.helpers.hub_server import COMMIT, serving
+from tests.helpers.studies import CONFIG, FIGURES, command, computed_answers, planned, snakemake
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,6 @@ rule checkpoint:
         model=model_identity,
         criterion=lookup("criteria/{criterion}", within=config),
         domains=DOMAINS,
-        package=package("checkpoints", "verification", *MODEL_MODULES),
+        package=package("checkpoints", "inference", "models"),
     script:
         "../../scripts/checkpoint.py"

@@ -9,14 +9,14 @@ from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 import pruning_regimes
-from pruning_regimes import estimates
 from pruning_regimes.benchmarks import registry
-from pruning_regimes.budgets import budget_name
-from pruning_regimes.config import complete, refuse_repeated_keys
-from pruning_regimes.config_criteria import own_domains, resolved
+from pruning_regimes.config import estimates
+from pruning_regimes.config.criteria import own_domains, resolved
+from pruning_regimes.config.study import complete, refuse_repeated_keys
 from pruning_regimes.criteria import registry as kinds
-from pruning_regimes.errors import StudyError
-from pruning_regimes.variants import MODEL_FILES
+from pruning_regimes.jobs.errors import StudyError
+from pruning_regimes.models.budgets import budget_name
+from pruning_regimes.models.identity import MODEL_FILES
 
 # Snakemake runs this file again for each `use rule` of a module, with the config that report.smk has added to.
 config.pop("found", None)
@@ -87,9 +87,6 @@ def undisturbed(wildcards):
     """
     return 1 if config["models"][wildcards.model]["gpus"] or workflow.non_local_exec else workflow.cores
 
-
-# Modules that decide what a model is given and computes.
-MODEL_MODULES = ("decoder", "layer_config", "models", "hub", "checksums", "prompts", "pictures")
 
 # Resources, because none of them changes a result: a change must not run a job again.
 RUNS_MODEL = {
@@ -207,18 +204,14 @@ def kept(path):
     return path if workflow.storage_settings.default_storage_provider else update(path)
 
 
-def package(*modules):
-    """Hash of the package modules that a rule's results depend on: Snakemake does not see what a script imports.
+def package(*folders):
+    """Hash of the package's folders that decide a rule's results: Snakemake does not see what a script imports.
 
     A parameter, not an input: it stays the same when a clone is moved or its files are touched.
-
-    Args:
-        modules: names of modules, or of packages, all modules of which count.
     """
     digest = hashlib.sha256()
-    for module in modules:
-        single = PACKAGE / f"{module}.py"
-        for file in [single] if single.is_file() else sorted((PACKAGE / module).rglob("*.py")):
+    for folder in folders:
+        for file in sorted((PACKAGE / folder).rglob("*.py")):
             digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
 

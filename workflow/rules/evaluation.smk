@@ -37,7 +37,7 @@ rule contamination:
         domains=DOMAINS,
         benchmarks=BENCHMARKS,
         policy=config["contamination"],
-        package=package("contamination", "pictures"),
+        package=package("calibration", "inference"),
     script:
         "../../scripts/contamination.py"
 
@@ -67,7 +67,7 @@ for number, budgets in enumerate(BUDGET_GROUPS):
         params:
             model=model_identity,
             max_new_tokens=lookup("benchmarks/{benchmark}/max_new_tokens", within=config),
-            package=package("evaluation", "pieces", "replay", "batches", *MODEL_MODULES),
+            package=package("evaluation", "inference", "models"),
         script:
             "../../scripts/predictions.py"
 
@@ -92,7 +92,7 @@ rule judgements:
     params:
         judge={key: config["judge"][key] for key in ("url", "model", "rows")} if "judge" in config else {},
         mode=lookup("benchmarks/{benchmark}/scoring", within=config),
-        package=package("judge", "pieces"),
+        package=package("evaluation"),
     script:
         "../../scripts/judgements.py"
 
@@ -149,6 +149,6 @@ rule examples:
     params:
         benchmarks=EXAMPLES["benchmarks"],
         questions=EXAMPLES["questions"],
-        package=package("examples"),
+        package=package("report"),
     script:
         "../../scripts/examples.py"

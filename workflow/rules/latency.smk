@@ -26,6 +26,6 @@ rule latency:
         model=model_identity,
         benchmarks=BENCHMARKS,
         plan=config["latency"],
-        package=package("latency", "cost_classes", "batches", *MODEL_MODULES),
+        package=package("evaluation", "inference", "models"),
     script:
         "../../scripts/latency.py"

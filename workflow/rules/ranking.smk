@@ -23,7 +23,7 @@ rule decoder:
         protected=protected_layers,
     params:
         model=model_identity,
-        package=package("decoder", "layer_config", "models", "hub", "checksums"),
+        package=package("models"),
     script:
         "../../scripts/decoder.py"
 
@@ -49,7 +49,7 @@ rule losses:
         protected=lookup("models/{model}/protected", within=config, default=[]),
         search=lambda wildcards: needed(wildcards.criterion),
         budgets=lambda wildcards: BUDGETS if needed(wildcards.criterion) == "greedy" else [],
-        package=package("losses", "answers", "passes", "replay", "pieces", "batches", *MODEL_MODULES),
+        package=package("measurement", "inference", "models"),
     script:
         "../../scripts/losses.py"
 
@@ -71,7 +71,7 @@ rule importance:
     params:
         model=model_identity,
         domains=lambda wildcards: answered_domains(wildcards.criterion),
-        package=package("importance", "answers", "passes", "batches", *MODEL_MODULES),
+        package=package("measurement", "inference", "models"),
     script:
         "../../scripts/importance.py"
 
@@ -98,7 +98,7 @@ rule ranking:
         budgets=config["budgets"],
         protected=lookup("models/{model}/protected", within=config, default=[]),
         seed=config["seed"],
-        package=package("criteria", "loss_tables", "budgets"),
+        package=package("criteria", "measurement", "models"),
     script:
         "../../scripts/ranking.py"
 
@@ -129,7 +129,7 @@ rule stability:
         resamples=config["stability"]["resamples"],
         confidence=config["statistics"]["confidence"],
         seed=config["seed"],
-        package=package("stability", "criteria", "loss_tables", "budgets"),
+        package=package("criteria", "measurement", "models"),
     script:
         "../../scripts/stability.py"
 

@@ -117,6 +117,6 @@ rule summary:
         enough=config["stability"]["overlap"],
         families=FAMILIES,
         command=EXPORT,
-        package=package("findings", "sentences", "summary"),
+        package=package("report"),
     script:
         "../../scripts/summary.py"

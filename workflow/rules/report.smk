@@ -54,7 +54,7 @@ rule provenance:
         domains=DOMAINS,
         benchmarks=BENCHMARKS,
         study=STUDY,
-        package=package("origins"),
+        package=package("report"),
     script:
         "../../scripts/provenance.py"
 
@@ -77,6 +77,6 @@ rule page:
     conda:
         "../../envs/cpu.yaml"
     params:
-        package=package("pages"),
+        package=package("report"),
     script:
         "../../scripts/page.py"

@@ -39,7 +39,7 @@ rule similarity:
         **RUNS_MODEL,
     params:
         model=model_identity,
-        package=package("similarity", "passes", "batches", *MODEL_MODULES),
+        package=package("measurement", "inference", "models"),
     script:
         "../../scripts/similarity.py"
 
@@ -60,7 +60,7 @@ rule windows:
         **RUNS_MODEL,
     params:
         model=model_identity,
-        package=package("windows", "similarity", "passes", "batches", *MODEL_MODULES),
+        package=package("measurement", "inference", "models"),
     script:
         "../../scripts/windows.py"
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from datasets import Dataset
 
-from miniatures.general import GENERAL
-from miniatures.math import MATH, SETS, UPSTREAM
 from pruning_regimes.benchmarks import registry
 from pruning_regimes.benchmarks.sources import pattern
 from pruning_regimes.calibration import registry as sets
+from tests.helpers.miniatures.general import GENERAL
+from tests.helpers.miniatures.math import MATH, SETS, UPSTREAM
 
 MAKERS = GENERAL | MATH
 NAMES = (*MAKERS, *UPSTREAM)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from datasets import Dataset, Features, Image, List, Value
 
-from miniatures.general import INT, TEXT, Miniature, Row, picture, texts
+from tests.helpers.miniatures.general import INT, TEXT, Miniature, Row, picture, texts
 
 MATH: dict[str, Callable[[int], Miniature]] = {}
 # Benchmarks that are not on the hub: functions that write upstream's files below a folder.

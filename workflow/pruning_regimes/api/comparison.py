@@ -9,8 +9,8 @@ from pathlib import Path
 
 import polars as pl
 
-from pruning_regimes.api.answers import Answers, read
-from pruning_regimes.errors import DataError
+from pruning_regimes.api.scored import Answers, read
+from pruning_regimes.jobs.errors import DataError
 from pruning_regimes.regimes.paired import Paired, paired
 
 

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pruning_regimes import config
 from pruning_regimes.calibration import registry
-from pruning_regimes.errors import ConfigError, nearest
-from pruning_regimes.paths import expanded, neighbour
+from pruning_regimes.config.study import LONGEST_NAME, complete
+from pruning_regimes.jobs.errors import ConfigError, nearest
+from pruning_regimes.jobs.paths import expanded, neighbour
 
 # A file, a saved data set, the name of a known calibration set, or a domain's config entry.
 Samples = str | Path | Mapping[str, Any]
@@ -28,9 +28,9 @@ def model(path: str | Path, **options: Any) -> tuple[str, dict[str, Any]]:
     """
     stated = str(path)
     named = re.sub(r"[^A-Za-z0-9_-]+", "-", Path(stated).expanduser().resolve().name).strip("-_")
-    key = named[: config.LONGEST_NAME] or "model"
+    key = named[:LONGEST_NAME] or "model"
     study = {"models": {key: {"path": stated, **{name: value for name, value in options.items() if value is not None}}}}
-    config.complete(study, whole=False)
+    complete(study, whole=False)
     return key, study["models"][key]
 
 
@@ -48,7 +48,7 @@ def domains(named: Mapping[str, Samples], samples: int | None = None) -> dict[st
         raise ConfigError(f"samples: {samples} is out of range; it must be at least 1.")
     entries = {domain: _domain(domain, stated, samples) for domain, stated in named.items()}
     study = {"domains": entries}
-    config.complete(study, whole=False)
+    complete(study, whole=False)
     return study["domains"]
 
 

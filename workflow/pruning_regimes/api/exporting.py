@@ -10,10 +10,11 @@ from typing import Any
 import polars as pl
 import yaml
 
-from pruning_regimes import calibration, config, tables
+from pruning_regimes import calibration, tables
 from pruning_regimes.api import entries
-from pruning_regimes.devices import leased
-from pruning_regimes.errors import ConfigError, nearest
+from pruning_regimes.config.study import complete, refuse_repeated_keys
+from pruning_regimes.jobs.devices import leased
+from pruning_regimes.jobs.errors import ConfigError, nearest
 
 # Samples that check a checkpoint if none are given: each domain's first few are answered.
 GENERATED = {"source": "demo", "benchmarks": ["chart", "attributes"], "samples": 4}
@@ -67,11 +68,12 @@ def export(
     stated = entries.domains(domains, samples=None) if domains else {}
     samples = {domain: calibration.load(domain, of, seed=0) for domain, of in stated.items()}
     # These load torch, which what is wrong so far need not wait for.
-    from pruning_regimes import cards, export, inspection, models
+    from pruning_regimes.checkpoints import cards, export
+    from pruning_regimes.models import inspection, loading
 
     target = Path(out).expanduser()
     export.refuse_existing(target)
-    source = models.Source(entry)
+    source = loading.Source(entry)
     base = inspection.decoder_row(key, source, source.skeleton())
     removed = _removable(base, remove)
     if not stated:
@@ -83,7 +85,7 @@ def export(
         made_from = {domain: {"config": tables.portable(of)} for domain, of in stated.items()}
         return cards.card(base, checkpoint, variant, None, made_from, None)
 
-    pinned = {**models.pinned(entry, base), "threads": entries.threads(threads)}
+    pinned = {**loading.pinned(entry, base), "threads": entries.threads(threads)}
     with leased(entry["gpus"]):
         written = export.write(pinned, removed, samples, target, card)
     n_samples = len(written.verification["samples"])
@@ -147,7 +149,7 @@ def export_variant(
     for file in (*files, *calibrations.values()):
         if not file.is_file():
             raise ConfigError(f"{file} is not there yet; make it with 'snakemake --cores 2 {files[1]}'.")
-    from pruning_regimes import export  # loads torch, which the checks above need not wait for
+    from pruning_regimes.checkpoints import export  # loads torch, which the checks above need not wait for
 
     name = budget + (f"-replicate{replicate}" if replicate else "")
     target = Path(out or results / "checkpoints" / model / criterion / name).expanduser()
@@ -162,9 +164,9 @@ def _study(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise ConfigError(f"configfile: there is no file '{file}'; expected the config of the study.")
     try:
-        config.refuse_repeated_keys(file)
+        refuse_repeated_keys(file)
         study = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file} is no YAML: {' '.join(str(error).split())}") from error
-    config.complete(study)
+    complete(study)
     return study

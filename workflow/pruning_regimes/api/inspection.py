@@ -76,10 +76,13 @@ def inspect(
     """
     options = {"revision": revision, "trust_remote_code": trust_remote_code, "decoder_path": decoder_path}
     key, entry = entries.model(model, **options)
-    from pruning_regimes import inspection, models  # these load torch, which what is wrong so far need not wait for
-    from pruning_regimes.decoder import find_decoder
+    from pruning_regimes.models import (  # these load torch, which what is wrong so far need not wait for
+        inspection,
+        loading,
+    )
+    from pruning_regimes.models.decoder import find_decoder
 
-    source = models.Source(entry)
+    source = loading.Source(entry)
     skeleton = source.skeleton()
     row = inspection.decoder_row(key, source, skeleton)
     counted = inspection.parameters(skeleton, source.decoder_path)

@@ -10,10 +10,11 @@ from typing import Any
 
 import polars as pl
 
-from pruning_regimes import calibration, profiles, similarity_tables, tables
+from pruning_regimes import calibration, tables
 from pruning_regimes.api import entries
-from pruning_regimes.errors import ConfigError
-from pruning_regimes.similarity_tables import DECODER, PROFILE
+from pruning_regimes.jobs.errors import ConfigError
+from pruning_regimes.measurement import profiles, similarity_tables
+from pruning_regimes.measurement.similarity_tables import DECODER, PROFILE
 
 # What of a model's entry decides the similarities, besides the model itself.
 SETTINGS = ("dtype", "decoder_path")
@@ -71,13 +72,14 @@ def similarity(
     for domain, stated in entries.domains(domains, samples).items():
         asked[domain] = calibration.load(domain, stated, seed)
         described[domain] = {"domain": domain, "config": stated, "seed": seed, "digest": _digest(asked[domain])}
-    from pruning_regimes import models, similarity  # these load torch, which what is wrong so far need not wait for
+    from pruning_regimes.measurement import similarity  # these load torch, which what is wrong so far need not wait for
+    from pruning_regimes.models import loading
 
     row = _decoder(key, entry, out)
     missing = [domain for domain in asked if not _is_there(out, domain, described[domain], force)]
     if missing:
-        entry = models.pinned(entry, row)
-        loaded = models.load(entry, entries.threads(threads))
+        entry = loading.pinned(entry, row)
+        loaded = loading.load(entry, entries.threads(threads))
         for domain in missing:
             measured = similarity.measure(loaded, asked[domain], entry["batch_size"])
             layers, blocks = similarity_tables.paths(out, domain)
@@ -103,15 +105,16 @@ def _decoder(key: str, entry: Mapping[str, Any], out: Path) -> dict[str, Any]:
 
     Raises: ConfigError if the folder belongs to something else.
     """
-    from pruning_regimes import inspection, models, variants
+    from pruning_regimes.models import inspection, loading
+    from pruning_regimes.models.identity import identity
 
-    source = models.Source(entry)
-    identity = variants.identity(source.path, source.revision)
+    source = loading.Source(entry)
+    model_identity = identity(source.path, source.revision)
     settings = {name: entry.get(name) for name in SETTINGS}
     file = out / f"{DECODER}.parquet"
     if file.is_file():
         row, found = tables.read(file, "decoder").row(0, named=True), tables.provenance(file)["settings"]
-        if (row["model_id"], row["revision"]) != identity or found != settings:
+        if (row["model_id"], row["revision"]) != model_identity or found != settings:
             held = " ".join([row["model_id"], row["revision"], *(value for value in found.values() if value)])
             raise ConfigError(f"out: '{out}' holds tables of {held}; name another folder.")
         return row

@@ -10,11 +10,12 @@ from typing import Any
 import polars as pl
 import yaml
 
-from pruning_regimes import config, similarity_tables
-from pruning_regimes.config_criteria import complete_criteria, resolved
+from pruning_regimes.config.criteria import complete_criteria, resolved
+from pruning_regimes.config.study import complete, sentence
 from pruning_regimes.criteria import layer_list, registry
 from pruning_regimes.criteria.stored import read_study
-from pruning_regimes.errors import ConfigError
+from pruning_regimes.jobs.errors import ConfigError
+from pruning_regimes.measurement import similarity_tables
 
 WINDOWS = "windows"
 # What a criterion needs besides the similarity tables, in words.
@@ -66,10 +67,8 @@ def rank(
     )
     entries = _with_wrapped(stated)
     study = {"criteria": entries, "domains": domains}
-    complete_criteria(
-        study if criteria_path is None else {**study, "criteria_path": str(criteria_path)}, config.sentence
-    )
-    config.complete({"budgets": list(budgets)}, whole=False)
+    complete_criteria(study if criteria_path is None else {**study, "criteria_path": str(criteria_path)}, sentence)
+    complete({"budgets": list(budgets)}, whole=False)
     windows = list(map(str, similarity_tables.windows(folder, domains)))
     if WINDOWS not in {_need(key, resolved(entries, key), bool(windows)) for key in stated}:
         windows = []

@@ -8,10 +8,10 @@ from pathlib import Path
 import polars as pl
 
 from pruning_regimes import scoring, tables
-from pruning_regimes.contracts import DENSE, SCHEMAS
-from pruning_regimes.errors import DataError, nearest
-from pruning_regimes.paths import expanded, neighbour
+from pruning_regimes.jobs.errors import DataError, nearest
+from pruning_regimes.jobs.paths import expanded, neighbour
 from pruning_regimes.scoring.clusters import clusters
+from pruning_regimes.tables.contracts import DENSE, SCHEMAS
 
 
 @dataclass(frozen=True)

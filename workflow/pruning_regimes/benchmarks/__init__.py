@@ -10,7 +10,7 @@ import polars as pl
 
 from pruning_regimes import tables
 from pruning_regimes.benchmarks.sampling import check_enough
-from pruning_regimes.errors import DataError
+from pruning_regimes.jobs.errors import DataError
 
 
 def load(benchmark: str, entry: Mapping[str, Any], seed: int) -> pl.DataFrame:

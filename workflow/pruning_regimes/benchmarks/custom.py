@@ -11,7 +11,7 @@ import polars as pl
 
 from pruning_regimes.benchmarks import sampling, sources
 from pruning_regimes.benchmarks.questions import chance
-from pruning_regimes.errors import DataError, nearest
+from pruning_regimes.jobs.errors import DataError, nearest
 from pruning_regimes.tables import frame
 
 FORMATS = (".parquet", ".jsonl", ".json", ".csv")

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from pruning_regimes.benchmarks import questions, registry, sampling, sources
-from pruning_regimes.errors import DataError
+from pruning_regimes.jobs.errors import DataError
 from pruning_regimes.tables import frame
 
 

@@ -14,7 +14,7 @@ import jinja2
 from jinja2.sandbox import SandboxedEnvironment
 
 from pruning_regimes.benchmarks import sources
-from pruning_regimes.errors import DataError
+from pruning_regimes.jobs.errors import DataError
 
 ENVIRONMENT = SandboxedEnvironment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
 # How data sets say that an option is not there.

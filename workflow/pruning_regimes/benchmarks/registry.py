@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from pruning_regimes.errors import ConfigError, nearest
+from pruning_regimes.jobs.errors import ConfigError, nearest
 
 ENTRIES = Path(__file__).with_name("entries")
 # What an entry may leave out.

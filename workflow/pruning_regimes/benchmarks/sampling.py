@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from pruning_regimes.errors import DataError
+from pruning_regimes.jobs.errors import DataError
 
 
 def check_enough(key: str, what: str, name: str, there: int, wanted: int | None) -> None:

@@ -17,7 +17,7 @@ import pyarrow.dataset as arrow
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
-from pruning_regimes.errors import DataError, brief
+from pruning_regimes.jobs.errors import DataError, brief
 
 Row = dict[str, Any]
 

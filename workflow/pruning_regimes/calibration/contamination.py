@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import polars as pl
 
-from pruning_regimes.errors import DataError
-from pruning_regimes.pictures import opened, rgb
+from pruning_regimes.inference.pictures import opened, rgb
+from pruning_regimes.jobs.errors import DataError
 
 # sample_id of the domain, and the first sample of the benchmark that it matches by its image, or by its question.
 MATCHES = {

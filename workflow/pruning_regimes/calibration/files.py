@@ -8,7 +8,7 @@ from typing import Any
 from pruning_regimes import tables
 from pruning_regimes.benchmarks.custom import open_file
 from pruning_regimes.calibration.schemas import IMAGES, QA, schema_of
-from pruning_regimes.errors import DataError
+from pruning_regimes.jobs.errors import DataError
 
 MOST = 128  # samples that are taken of a file if nothing is said, as many as a study takes
 

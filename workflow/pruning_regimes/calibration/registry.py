@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from pruning_regimes.errors import ConfigError, nearest
+from pruning_regimes.jobs.errors import ConfigError, nearest
 
 
 @lru_cache

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from pruning_regimes.benchmarks import sources
-from pruning_regimes.errors import DataError
+from pruning_regimes.jobs.errors import DataError
 
 MARK = re.compile(r"<image(?: ?\d+)?>\s*")
 QA = {"question": "question", "images": ["images", "image"], "answer": "answer"}

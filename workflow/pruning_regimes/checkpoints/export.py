@@ -11,9 +11,11 @@ from typing import Any
 
 import polars as pl
 
-from pruning_regimes import cards, checkpoints, models, regimes, tables, verification
-from pruning_regimes.contracts import DENSE
-from pruning_regimes.errors import ConfigError, ModelError, nearest
+from pruning_regimes import regimes, tables
+from pruning_regimes.checkpoints import cards, verification, writing
+from pruning_regimes.jobs.errors import ConfigError, ModelError, nearest
+from pruning_regimes.models import loading
+from pruning_regimes.tables.contracts import DENSE
 
 
 def export(
@@ -52,7 +54,7 @@ def export(
         retained = _retention(Path(results), base["model"], variants, variant)
         return cards.card(base, checkpoint, variant, criterion_entry, domains, retained)
 
-    write({**models.pinned(entry, base), "threads": threads}, variant["removed"], samples, target, card)
+    write({**loading.pinned(entry, base), "threads": threads}, variant["removed"], samples, target, card)
 
 
 def write(
@@ -77,7 +79,7 @@ def write(
     """
     target = Path(target)
     refuse_existing(target)
-    source = models.Source(entry)
+    source = loading.Source(entry)
     card_file = source.directory / "README.md"
     base_card = card_file.read_text(encoding="utf-8", errors="replace") if card_file.is_file() else None
     partial = target.with_name(f".{target.name}.partial")
@@ -86,7 +88,7 @@ def write(
     copy.mkdir(parents=True)
     exchange.mkdir()
     try:
-        written = checkpoints.write(source, removed, copy)
+        written = writing.write(source, removed, copy)
         logging.info("Wrote %d of %d parameters", written.n_parameters, written.n_parameters_before)
         asked = pl.concat(table.with_columns(source=pl.lit(domain)) for domain, table in samples.items())
         found = verification.verify(entry, removed, copy, written.rename, asked, exchange)

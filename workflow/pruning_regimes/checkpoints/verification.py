@@ -1,6 +1,6 @@
 """Whether a written checkpoint is the pruned model: both answer calibration samples, each in a process of its own.
 
-    python -m pruning_regimes.verification REQUEST.json SAMPLES.parquet ANSWERS.safetensors
+    python -m pruning_regimes.checkpoints.verification REQUEST.json SAMPLES.parquet ANSWERS.safetensors
 
 loads the model that the request names, with plain `from_pretrained`, and writes what it answers.
 """
@@ -22,10 +22,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from pruning_regimes import models, tables
-from pruning_regimes.decoder import pruned
-from pruning_regimes.errors import ModelError, StudyError
-from pruning_regimes.prompts import decode, inputs, prompts, shown_images
+from pruning_regimes import tables
+from pruning_regimes.inference.prompts import decode, inputs, prompts, shown_images
+from pruning_regimes.jobs.errors import ModelError, StudyError
+from pruning_regimes.models import loading
+from pruning_regimes.models.decoder import pruned
 
 SAMPLES_PER_DOMAIN = 4
 ANSWER_TOKENS = 8
@@ -94,7 +95,7 @@ def verify(
 def _answers(request: Mapping[str, Any], work: Path, name: str) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     (work / f"{name}.json").write_text(json.dumps(request))
     files = [work / f"{name}.json", work / "samples.parquet", work / f"{name}.safetensors"]
-    command = [sys.executable, "-m", "pruning_regimes.verification", *map(str, files)]
+    command = [sys.executable, "-m", "pruning_regimes.checkpoints.verification", *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.stderr.strip():
         logging.info("%s", done.stderr.strip())
@@ -113,7 +114,7 @@ def _answers(request: Mapping[str, Any], work: Path, name: str) -> tuple[dict[st
 
 
 @torch.inference_mode()
-def answer(loaded: models.Loaded, removed: Sequence[int], samples: pl.DataFrame, file: Path) -> None:
+def answer(loaded: loading.Loaded, removed: Sequence[int], samples: pl.DataFrame, file: Path) -> None:
     """Answer samples one at a time and write the logits of the last token, with hashes of inputs, logits and answers.
 
     Args:
@@ -153,7 +154,7 @@ def _sha256(file: Path) -> str:
 
 def _main(request_file: str, samples_file: str, answers_file: str) -> None:
     request = json.loads(Path(request_file).read_text())
-    loaded = models.load(request, request["threads"])
+    loaded = loading.load(request, request["threads"])
     answer(loaded, request["removed"], tables.read(samples_file, "calibration"), Path(answers_file))
 
 

@@ -21,11 +21,11 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import AutoConfig, PreTrainedModel
 
-from pruning_regimes import hub
-from pruning_regimes.decoder import ENCODERS, Removal, find_decoder, pruned
-from pruning_regimes.errors import ModelError
-from pruning_regimes.layer_config import cut, text_config
-from pruning_regimes.models import LOADING_ERRORS, Source
+from pruning_regimes.jobs.errors import ModelError
+from pruning_regimes.models import hub
+from pruning_regimes.models.decoder import ENCODERS, Removal, find_decoder, pruned
+from pruning_regimes.models.layer_config import cut, text_config
+from pruning_regimes.models.loading import LOADING_ERRORS, Source
 
 FILE_BYTES = 5 * 10**9
 # What speaks of all layers, or of how the original was made.

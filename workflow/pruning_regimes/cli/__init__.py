@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from pruning_regimes.cli.options import as_options, parse
-from pruning_regimes.errors import StudyError
+from pruning_regimes.jobs.errors import StudyError
 
 GOOD, AT_FAULT, INTERRUPTED, PIPE_CLOSED = 0, 1, 130, 141
 
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except StudyError as error:
         status, said = AT_FAULT, f"Error: {as_options(str(error), options)}"
     except Exception as error:
-        from pruning_regimes.jobs import storage_fault
+        from pruning_regimes.jobs.job import storage_fault
 
         fault = storage_fault(error)
         if fault is None and isinstance(error, OSError) and error.filename and error.strerror:

@@ -7,7 +7,7 @@ from argparse import Namespace
 from typing import Any
 
 from pruning_regimes.api.text import table
-from pruning_regimes.devices import leased
+from pruning_regimes.jobs.devices import leased
 
 
 def inspect(options: Namespace) -> None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pruning_regimes.errors import nearest
+from pruning_regimes.jobs.errors import nearest
 
 DESCRIPTION = """\
 Depth pruning of vision-language models, one step at a time, without a study:

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from pruning_regimes.criteria import registry
-from pruning_regimes.errors import ConfigError, nearest
+from pruning_regimes.jobs.errors import ConfigError, nearest
 
 
 def complete_criteria(config: Mapping[str, Any], sentence: Callable[[ValidationError], str]) -> None:

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from pruning_regimes.benchmarks import registry as known
-from pruning_regimes.budgets import n_removed
 from pruning_regimes.calibration import registry as sets
-from pruning_regimes.config import is_hub_id
+from pruning_regimes.config.study import is_hub_id
 from pruning_regimes.criteria import registry
+from pruning_regimes.models.budgets import n_removed
 
 # A parameter count as hub ids have it: the 2B of Qwen3-VL-2B-Instruct.
 BILLIONS = re.compile(r"(?<![\w.])(\d+(?:\.\d+)?)B(?![\w.])", re.IGNORECASE)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pruning_regimes.contracts import TOKEN_GROUPS
-from pruning_regimes.errors import ConfigError, brief, nearest
+from pruning_regimes.jobs.errors import ConfigError, brief, nearest
+from pruning_regimes.tables.contracts import TOKEN_GROUPS
 
 WIDTHS = {"page": 7.2, "column": 3.5}  # inches, as most journals and conferences have them
 # Figures whose colours are those of domains and benchmark groups, of token groups, and of a colour map for cells.

@@ -9,9 +9,9 @@ from pruning_regimes import tables
 from pruning_regimes.benchmarks import registry as known
 from pruning_regimes.benchmarks.sampling import check_enough
 from pruning_regimes.calibration import registry as sets
-from pruning_regimes.contracts import ALL_GROUPS
-from pruning_regimes.errors import ConfigError, DataError, nearest
-from pruning_regimes.paths import expanded, neighbour
+from pruning_regimes.jobs.errors import ConfigError, DataError, nearest
+from pruning_regimes.jobs.paths import expanded, neighbour
+from pruning_regimes.tables.contracts import ALL_GROUPS
 
 DEMO_BENCHMARKS = ("counting", "arithmetic", "chart", "attributes", "relations", "reading")
 DEMO_SAMPLES, MAX_NEW_TOKENS = 240, 8

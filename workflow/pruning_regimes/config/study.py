@@ -14,14 +14,14 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
-from pruning_regimes import hub
-from pruning_regimes.budgets import budget_name, check_depth, protected_layers
-from pruning_regimes.config_criteria import complete_criteria
-from pruning_regimes.config_figures import check_figures
-from pruning_regimes.config_sources import check_sources
-from pruning_regimes.errors import ConfigError, brief, nearest
-from pruning_regimes.layer_config import receivers
-from pruning_regimes.paths import expanded, neighbour
+from pruning_regimes.config.criteria import complete_criteria
+from pruning_regimes.config.figures import check_figures
+from pruning_regimes.config.sources import check_sources
+from pruning_regimes.jobs.errors import ConfigError, brief, nearest
+from pruning_regimes.jobs.paths import expanded, neighbour
+from pruning_regimes.models import hub
+from pruning_regimes.models.budgets import budget_name, check_depth, protected_layers
+from pruning_regimes.models.layer_config import receivers
 
 SCHEMA = Path(__file__).with_name("config.schema.yaml")
 COMMIT = re.compile(r"[0-9a-f]{40}")

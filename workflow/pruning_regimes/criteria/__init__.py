@@ -12,12 +12,12 @@ from typing import Any
 
 import polars as pl
 
-from pruning_regimes.budgets import budget_name, check_depth, n_removed
 from pruning_regimes.criteria import by_loss, by_similarity, by_structure, registry  # noqa: F401 they register
 from pruning_regimes.criteria.choices import Choice, Order, Structure, by_score
 from pruning_regimes.criteria.registry import criterion
 from pruning_regimes.criteria.study import Samples, Study
-from pruning_regimes.errors import ConfigError
+from pruning_regimes.jobs.errors import ConfigError
+from pruning_regimes.models.budgets import budget_name, check_depth, n_removed
 from pruning_regimes.tables import frame
 
 __all__ = ["Choice", "Order", "Samples", "Structure", "Study", "by_score", "choices", "criterion", "layer_list"]

@@ -11,7 +11,7 @@ from pruning_regimes.criteria.by_similarity import domain_list
 from pruning_regimes.criteria.choices import Choice, Order, by_score
 from pruning_regimes.criteria.registry import criterion
 from pruning_regimes.criteria.study import Study
-from pruning_regimes.loss_tables import greedy_path
+from pruning_regimes.measurement.loss_tables import greedy_path
 
 DOMAINS = domain_list("Domains whose answers count, each alike")
 ENDS: dict[str, Any] = {

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from pruning_regimes.contracts import TOKEN_GROUPS
 from pruning_regimes.criteria.choices import Choice, by_score
 from pruning_regimes.criteria.registry import criterion
 from pruning_regimes.criteria.study import METRICS, Study
+from pruning_regimes.tables.contracts import TOKEN_GROUPS
 
 METRIC = {
     "description": "What is compared of a layer's input and output: cosine, angular distance, or size of the update.",

@@ -17,8 +17,8 @@ from jsonschema.exceptions import SchemaError
 
 from pruning_regimes.criteria.choices import Choice, Order, Structure
 from pruning_regimes.criteria.study import Study
-from pruning_regimes.errors import ConfigError, nearest
-from pruning_regimes.paths import expanded, neighbour
+from pruning_regimes.jobs.errors import ConfigError, nearest
+from pruning_regimes.jobs.paths import expanded, neighbour
 
 Family = Literal["ranking", "structure", "control"]
 # What a criterion may need besides the similarity tables, which every study has.

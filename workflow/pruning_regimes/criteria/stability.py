@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pruning_regimes.budgets import budget_name, n_removed
 from pruning_regimes.criteria import Choice, Order, Study, choices
 from pruning_regimes.criteria.by_similarity import places
+from pruning_regimes.criteria.variants import expected_jaccard, jaccard
+from pruning_regimes.models.budgets import budget_name, n_removed
 from pruning_regimes.tables import frame
-from pruning_regimes.variants import expected_jaccard, jaccard
 
 SMALLEST = 4  # samples per domain
 HALVINGS = 50  # of each two domains

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pruning_regimes import tables
-from pruning_regimes.budgets import protected_layers
 from pruning_regimes.criteria.study import Losses, Samples, Study
+from pruning_regimes.models.budgets import protected_layers
 
 
 def read_study(

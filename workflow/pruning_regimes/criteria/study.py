@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from pruning_regimes.contracts import TOKEN_GROUPS
-from pruning_regimes.errors import ConfigError
-from pruning_regimes.loss_tables import mean_losses
+from pruning_regimes.jobs.errors import ConfigError
+from pruning_regimes.measurement.loss_tables import mean_losses
+from pruning_regimes.tables.contracts import TOKEN_GROUPS
 
 # metric -> sign that makes larger mean more redundant.
 METRICS = {"cosine": 1.0, "angular_distance": -1.0, "relative_update": -1.0}

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import polars as pl
 
-from pruning_regimes import models, prompts
 from pruning_regimes.demo.datasets import benchmark_table
 from pruning_regimes.demo.questions import BENCHMARKS
 from pruning_regimes.demo.training import RECIPES
-from pruning_regimes.evaluation import answer
+from pruning_regimes.evaluation.grid import answer
+from pruning_regimes.inference import prompts
+from pruning_regimes.models import loading
 from pruning_regimes.scoring import score
 
 # Another seed than any study's default: the card does not repeat the demo study's own questions.
@@ -58,7 +59,7 @@ Greedy answers to {questions} held-out questions per benchmark, in float32:
 """
 
 
-def accuracies(loaded: models.Loaded) -> pl.DataFrame:
+def accuracies(loaded: loading.Loaded) -> pl.DataFrame:
     """Accuracy of a demo model per benchmark and category: columns group, benchmark, category, score."""
     parts = []
     for benchmark, (group, _, _) in BENCHMARKS.items():
@@ -79,7 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Write a demo model's card.")
     parser.add_argument("path", type=Path)
     path = parser.parse_args().path
-    loaded = models.load({"path": str(path), "revision": "main", "dtype": "float32", "gpus": 0}, threads=2)
+    loaded = loading.load({"path": str(path), "revision": "main", "dtype": "float32", "gpus": 0}, threads=2)
     measured = accuracies(loaded)
     rows = []
     for (group, benchmark), part in measured.group_by("group", "benchmark", maintain_order=True):

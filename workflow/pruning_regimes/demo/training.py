@@ -24,9 +24,9 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import PreTrainedModel, ProcessorMixin
 
-from pruning_regimes import checksums
 from pruning_regimes.demo import models, questions, scenes
 from pruning_regimes.demo.seeds import generator
+from pruning_regimes.models import checksums
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""The page of known benchmarks and calibration sets: `python -m pruning_regimes.benchmarks.reference`."""
+"""The page of known benchmarks and calibration sets: `python -m pruning_regimes.docs.benchmarks`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pruning_regimes.calibration import registry as sets
 PAGE = """\
 # Known benchmarks and calibration sets
 
-Made by `python -m pruning_regimes.benchmarks.reference` from `workflow/pruning_regimes/benchmarks/entries/` and
+Made by `python -m pruning_regimes.docs.benchmarks` from `workflow/pruning_regimes/benchmarks/entries/` and
 `workflow/pruning_regimes/calibration/sets.yaml`, where all ids, revisions and prompts are. Read a data set's licence
 before you use it. `upstream` among the sources means that a local copy of the benchmark's own files is taken too.
 

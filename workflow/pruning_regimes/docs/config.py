@@ -1,4 +1,4 @@
-"""The config reference as Markdown, made from the schema: `python -m pruning_regimes.reference SCHEMA`."""
+"""The config reference as Markdown, made from the schema: `python -m pruning_regimes.docs.config SCHEMA`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of criteria: `python -m pruning_regimes.criteria.reference`."""
+"""The page of criteria: `python -m pruning_regimes.docs.criteria`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pruning_regimes.criteria import registry
 PAGE = """\
 # Criteria
 
-Made by `python -m pruning_regimes.criteria.reference` from the criteria's own declarations. A criterion of the family
+Made by `python -m pruning_regimes.docs.criteria` from the criteria's own declarations. A criterion of the family
 *ranking* orders the layers one by one, so that its layer sets are nested; in one of the family *structure*, spacing or
 continuity decides; a *control* takes part in no comparison. Most need the similarity tables alone, which every study
 has: trying another one takes a second. Ties go to the deeper layer unless the definition says otherwise.

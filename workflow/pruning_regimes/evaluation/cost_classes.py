@@ -16,8 +16,8 @@ import polars as pl
 from torch import nn
 from transformers import PreTrainedModel
 
-from pruning_regimes.decoder import SIMPLE, find_decoder
-from pruning_regimes.layer_config import PER_LAYER
+from pruning_regimes.models.decoder import SIMPLE, find_decoder
+from pruning_regimes.models.layer_config import PER_LAYER
 
 
 def cost_classes(model: PreTrainedModel, variants: pl.DataFrame, path: str | None = None) -> pl.DataFrame:

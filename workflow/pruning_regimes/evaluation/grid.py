@@ -16,14 +16,14 @@ from PIL import Image
 from transformers import BatchFeature
 
 from pruning_regimes import tables
-from pruning_regimes.batches import batches, is_out_of_memory
-from pruning_regimes.decoder import Removal
-from pruning_regimes.errors import DataError, ModelError
-from pruning_regimes.models import Loaded
-from pruning_regimes.pieces import Pieces
-from pruning_regimes.progress import Progress
-from pruning_regimes.prompts import context, decode, inputs, lengths, prompt_digest, prompts, shown_images
-from pruning_regimes.replay import Replay, depth_first
+from pruning_regimes.inference.batches import batches, is_out_of_memory
+from pruning_regimes.inference.pieces import Pieces
+from pruning_regimes.inference.prompts import context, decode, inputs, lengths, prompt_digest, prompts, shown_images
+from pruning_regimes.inference.replay import Replay, depth_first
+from pruning_regimes.jobs.errors import DataError, ModelError
+from pruning_regimes.jobs.progress import Progress
+from pruning_regimes.models.decoder import Removal
+from pruning_regimes.models.loading import Loaded
 
 # Raise by one when a change of the code alters answers: stored answers of another protocol are computed anew.
 PROTOCOL = 3

@@ -21,9 +21,9 @@ import httpx
 import polars as pl
 
 from pruning_regimes import tables
-from pruning_regimes.errors import ConfigError, ModelError, StudyError
-from pruning_regimes.pieces import Pieces
-from pruning_regimes.progress import Progress
+from pruning_regimes.inference.pieces import Pieces
+from pruning_regimes.jobs.errors import ConfigError, ModelError, StudyError
+from pruning_regimes.jobs.progress import Progress
 from pruning_regimes.scoring.verdict import UNPARSED
 
 METHOD = "judge"

@@ -22,15 +22,15 @@ import torch
 from torch import Tensor
 from transformers import BatchFeature, PreTrainedModel, StoppingCriteria, StoppingCriteriaList
 
-from pruning_regimes.batches import is_out_of_memory
-from pruning_regimes.contracts import PHASES
-from pruning_regimes.cost_classes import cost_classes
-from pruning_regimes.decoder import Removal
-from pruning_regimes.errors import DataError, ModelError
-from pruning_regimes.models import Loaded
-from pruning_regimes.progress import Progress
-from pruning_regimes.prompts import context, decode, inputs, prompts, shown_images
+from pruning_regimes.evaluation.cost_classes import cost_classes
+from pruning_regimes.inference.batches import is_out_of_memory
+from pruning_regimes.inference.prompts import context, decode, inputs, prompts, shown_images
+from pruning_regimes.jobs.errors import DataError, ModelError
+from pruning_regimes.jobs.progress import Progress
+from pruning_regimes.models.decoder import Removal
+from pruning_regimes.models.loading import Loaded
 from pruning_regimes.tables import frame, n_rows, read
+from pruning_regimes.tables.contracts import PHASES
 
 Clock = Callable[[], float]
 SPARE = 4  # times as many questions of each benchmark are read as are timed in all

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from pruning_regimes.figures.grid import TITLE, Grid
 from pruning_regimes.figures.style import Look, human, marked
 from pruning_regimes.figures.texts import width
-from pruning_regimes.profiles import FINEST
+from pruning_regimes.measurement.profiles import FINEST
 
 MARKER = 3.2  # size in points
 PITCH = 5.0  # points from marker to marker, at least

@@ -13,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pruning_regimes.contracts import DENSE
 from pruning_regimes.figures.grid import grid
 from pruning_regimes.figures.style import (
     DOMAINS,
@@ -36,6 +35,7 @@ from pruning_regimes.figures.style import (
     theme,
     ticks_within,
 )
+from pruning_regimes.tables.contracts import DENSE
 
 NARROWEST, PANEL = 1.7, 1.9  # least width and height of a panel in inches
 EMPTY = (

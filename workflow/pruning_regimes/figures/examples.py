@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from pruning_regimes.errors import DataError
-from pruning_regimes.examples import RIGHT
 from pruning_regimes.figures.style import DPI, INK, across, empty, human, save, sentence, theme
 from pruning_regimes.figures.texts import ELLIPSIS, LINE, printable, width, wrapped
-from pruning_regimes.pictures import UNREADABLE, rgb
+from pruning_regimes.inference.pictures import UNREADABLE, rgb
+from pruning_regimes.jobs.errors import DataError
+from pruning_regimes.report.examples import RIGHT
 
 EMPTY = "There is no example to show: the dense model answers none of these questions rightly."
 UNSEEN = "[image cannot\nbe shown]"

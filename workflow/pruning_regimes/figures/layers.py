@@ -15,10 +15,10 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 from matplotlib.transforms import ScaledTranslation
 
-from pruning_regimes.contracts import DENSE
 from pruning_regimes.figures.grid import grid
 from pruning_regimes.figures.style import CRITERIA, Look, across, chosen, in_order, legend, looks, marked, save, theme
 from pruning_regimes.figures.texts import height, width, wrapped
+from pruning_regimes.tables.contracts import DENSE
 
 NARROWEST = 1.05  # width of a panel in inches
 BAND, ROW = 0.17, 0.055  # least heights in inches: of a criterion, of one of its budgets

@@ -14,7 +14,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.transforms import ScaledTranslation
 
-from pruning_regimes.contracts import DENSE
 from pruning_regimes.figures.grid import grid
 from pruning_regimes.figures.style import (
     CRITERIA,
@@ -32,6 +31,7 @@ from pruning_regimes.figures.style import (
     ticks_within,
 )
 from pruning_regimes.figures.texts import width, wrapped
+from pruning_regimes.tables.contracts import DENSE
 
 NARROWEST, PANEL = 1.5, 2.0  # least width and height of a panel in inches
 ASIDE = 0.85  # inches for what stands beside the panels

@@ -15,10 +15,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.transforms import ScaledTranslation, Transform
 
-from pruning_regimes.contracts import DENSE
-from pruning_regimes.contracts_statistics import REGIMES
-from pruning_regimes.figures.ends import End, Labels, room
 from pruning_regimes.figures.grid import Grid, grid
+from pruning_regimes.figures.labels import End, Labels, extent
 from pruning_regimes.figures.style import (
     CRITERIA,
     INK,
@@ -43,6 +41,8 @@ from pruning_regimes.figures.style import (
     theme,
     ticks_within,
 )
+from pruning_regimes.tables.contracts import DENSE
+from pruning_regimes.tables.contracts_statistics import REGIMES
 
 NARROWEST, PANEL = 1.2, 2.0  # least width and height of a panel in inches
 ASIDE, AROUND = 1.1, 1.2  # inches for what stands beside the panels, and above and below each
@@ -158,7 +158,7 @@ def _fit_beside(curves: Grid, rows: pl.DataFrame, criteria: Mapping[str, Look], 
     """Whether the criteria's names fit beside the lines' ends: they are few and short, and all lines have an end."""
     if len(criteria) > MANY or rows["retention"].null_count():
         return False
-    width, height = room({look.label: End(0, look) for look in criteria.values()} | REFERENCES)
+    width, height = extent({look.label: End(0, look) for look in criteria.values()} | REFERENCES)
     panel = style.get("height", TALLEST) / len(curves.lines()) - AROUND
     return width <= BESIDE * across(style) and height <= FULL * min(panel, PANEL)
 

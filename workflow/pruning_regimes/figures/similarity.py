@@ -13,12 +13,12 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pruning_regimes.errors import DataError
 from pruning_regimes.figures import labels
 from pruning_regimes.figures.by_layer import cosine_axis, counted, curve, layer_axis, name_heights, reach, tokens
 from pruning_regimes.figures.grid import folded
 from pruning_regimes.figures.style import DOMAINS, Look, across, fit, in_order, looks, panels, percentage, save, theme
 from pruning_regimes.figures.texts import wrapped
+from pruning_regimes.jobs.errors import DataError
 
 PROFILE, GAP = 1.65, 1.1  # heights of the panels in inches
 TALLEST = 6.5  # inches of the panels in a column, at most
@@ -63,7 +63,7 @@ def figure(profile: pl.DataFrame, gap: pl.DataFrame, style: Mapping[str, Any], c
         domain: replace(domains[domain], label=f"{domains[domain].label}\n({counted(rows)})")
         for (domain,), rows in profile.group_by("domain", maintain_order=True)
     }
-    aside = labels.room(style, named, heights[0])
+    aside = labels.have_room(style, named, heights[0])
     inches = (across(style) * (1 - labels.WIDEST * aside) - NUMBERS) / columns - BETWEEN
     ends = {}
     for index, (model, own) in enumerate(zip(models, places, strict=True)):

@@ -25,11 +25,11 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
-from pruning_regimes import pages
-from pruning_regimes.config_figures import WIDTHS
-from pruning_regimes.contracts import DENSE
+from pruning_regimes.config.figures import WIDTHS
 from pruning_regimes.figures.texts import FONT, width, wrapped
+from pruning_regimes.report import pages
 from pruning_regimes.tables import replacing
+from pruning_regimes.tables.contracts import DENSE
 
 DPI = 300
 INK = "#333333"

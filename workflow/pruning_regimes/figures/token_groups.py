@@ -11,11 +11,11 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pruning_regimes.contracts import TOKEN_GROUPS
 from pruning_regimes.figures import labels
 from pruning_regimes.figures.by_layer import cosine_axis, curve, entitle, heading, layer_axis, tokens
 from pruning_regimes.figures.grid import grid
 from pruning_regimes.figures.style import TOKENS, Look, across, in_order, looks, save, theme
+from pruning_regimes.tables.contracts import TOKEN_GROUPS
 
 PANEL = 1.35  # height in inches
 NARROWEST = 0.85  # width in inches that a panel takes
@@ -43,7 +43,7 @@ def figure(profile: pl.DataFrame, style: Mapping[str, Any]) -> Figure:
     groups = looks((group for group in TOKEN_GROUPS if group in there), TOKENS, style)
     groups = {name: replace(look, label=tokens(name)) for name, look in groups.items()}
     # Beside a panel without a line of some group, its label would have no place.
-    aside = labels.room(style, groups, PANEL) and (cells["token_group"].list.len() == len(groups)).all()
+    aside = labels.have_room(style, groups, PANEL) and (cells["token_group"].list.len() == len(groups)).all()
     wide = NUMBERS + labels.WIDEST * across(style) * aside
     panels = grid(style, in_order(cells["model"]), in_order(cells["domain"]), NARROWEST, PANEL, wide)
     last, heads = {}, {}

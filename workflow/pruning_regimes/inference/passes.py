@@ -9,9 +9,9 @@ from PIL import Image
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from pruning_regimes.batches import is_out_of_memory
-from pruning_regimes.errors import DataError
-from pruning_regimes.prompts import context, decode
+from pruning_regimes.inference.batches import is_out_of_memory
+from pruning_regimes.inference.prompts import context, decode
+from pruning_regimes.jobs.errors import DataError
 
 
 def decoded(names: Sequence[str], encoded: Sequence[Sequence[bytes]]) -> list[list[Image.Image]]:

@@ -6,7 +6,7 @@ import io
 
 from PIL import Image
 
-from pruning_regimes.errors import DataError
+from pruning_regimes.jobs.errors import DataError
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 # What Pillow raises for an image that it cannot decode; SyntaxError for damaged PNG files.

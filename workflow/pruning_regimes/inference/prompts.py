@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 from transformers import BatchFeature, PreTrainedModel, ProcessorMixin
 
-from pruning_regimes.errors import DataError, ModelError
-from pruning_regimes.models import Loaded
-from pruning_regimes.pictures import UNREADABLE, opened, rgb
+from pruning_regimes.inference.pictures import UNREADABLE, opened, rgb
+from pruning_regimes.jobs.errors import DataError, ModelError
+from pruning_regimes.models.loading import Loaded
 
 # Where an image stands within a question, counted from one.
 PLACE = re.compile(r"<image (\d{1,3})>")

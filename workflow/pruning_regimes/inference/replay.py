@@ -25,7 +25,7 @@ from torch.utils import _pytree as trees
 from transformers import Cache, DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from pruning_regimes.decoder import ENCODERS, Removal, find_decoder
+from pruning_regimes.models.decoder import ENCODERS, Removal, find_decoder
 
 BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 # These replace their tensors when they grow and never write into them.

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pruning_regimes.errors import ModelError
+from pruning_regimes.jobs.errors import ModelError
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 # Set by schedulers that give each job devices of its own, under numbers that may be the same for several jobs.

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from pathlib import Path
 
-from pruning_regimes.devices import leased
-from pruning_regimes.errors import StudyError
+from pruning_regimes.jobs.devices import leased
+from pruning_regimes.jobs.errors import StudyError
 
 OS_ERROR = re.compile(r"\(os error (\d+)\)")
 STORAGE = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from pruning_regimes.errors import ConfigError, brief, nearest
+from pruning_regimes.jobs.errors import ConfigError, brief, nearest
 
 
 def expanded(name: str, path: str) -> Path:

@@ -18,12 +18,12 @@ import torch
 from torch import Tensor, nn
 from transformers import BatchFeature, PreTrainedModel
 
-from pruning_regimes.answers import Answered, answered, batched, nll
-from pruning_regimes.batches import is_out_of_memory
-from pruning_regimes.decoder import find_decoder
-from pruning_regimes.errors import ModelError
-from pruning_regimes.models import Loaded
-from pruning_regimes.progress import Progress
+from pruning_regimes.inference.batches import is_out_of_memory
+from pruning_regimes.jobs.errors import ModelError
+from pruning_regimes.jobs.progress import Progress
+from pruning_regimes.measurement.teacher_forcing import Answered, answered, batched, nll
+from pruning_regimes.models.decoder import find_decoder
+from pruning_regimes.models.loading import Loaded
 from pruning_regimes.tables import frame
 
 Gradients = dict[nn.Parameter, Tensor]

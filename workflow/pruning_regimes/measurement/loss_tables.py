@@ -8,7 +8,7 @@ from math import fsum, inf
 
 import polars as pl
 
-from pruning_regimes.errors import DataError
+from pruning_regimes.jobs.errors import DataError
 
 Removed = tuple[int, ...]
 

@@ -23,15 +23,15 @@ import torch
 from transformers import BatchFeature
 
 from pruning_regimes import tables
-from pruning_regimes.answers import Answered, answered, batched, nll
-from pruning_regimes.decoder import Removal
-from pruning_regimes.errors import ModelError
-from pruning_regimes.loss_tables import Removed, greedy_path, mean_losses
-from pruning_regimes.models import Loaded
-from pruning_regimes.pieces import Pieces
-from pruning_regimes.progress import Progress
-from pruning_regimes.prompts import prompt_digest
-from pruning_regimes.replay import Replay, depth_first
+from pruning_regimes.inference.pieces import Pieces
+from pruning_regimes.inference.prompts import prompt_digest
+from pruning_regimes.inference.replay import Replay, depth_first
+from pruning_regimes.jobs.errors import ModelError
+from pruning_regimes.jobs.progress import Progress
+from pruning_regimes.measurement.loss_tables import Removed, greedy_path, mean_losses
+from pruning_regimes.measurement.teacher_forcing import Answered, answered, batched, nll
+from pruning_regimes.models.decoder import Removal
+from pruning_regimes.models.loading import Loaded
 
 # Raise by one when a change of the code alters losses: stored losses of another protocol are computed anew.
 PROTOCOL = 1

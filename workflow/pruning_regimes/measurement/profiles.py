@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import polars as pl
 
-from pruning_regimes.contracts import TOKEN_GROUPS
 from pruning_regimes.tables import frame
+from pruning_regimes.tables.contracts import TOKEN_GROUPS
 
 FINEST = 1e-6  # a mean of 1 - cosine below this counts as this: in float32, it is mostly rounding
 FEWEST = 8  # samples of a domain for an interval, since those from fewer are too narrow

@@ -24,15 +24,15 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from pruning_regimes.batches import batches
-from pruning_regimes.contracts import TOKEN_GROUPS
-from pruning_regimes.decoder import find_decoder
-from pruning_regimes.errors import ModelError
-from pruning_regimes.models import Loaded
-from pruning_regimes.passes import check_context, decoded, fitting, last_logits
-from pruning_regimes.progress import Progress
-from pruning_regimes.prompts import image_token_id, inputs, lengths, prompts, shown_images
+from pruning_regimes.inference.batches import batches
+from pruning_regimes.inference.passes import check_context, decoded, fitting, last_logits
+from pruning_regimes.inference.prompts import image_token_id, inputs, lengths, prompts, shown_images
+from pruning_regimes.jobs.errors import ModelError
+from pruning_regimes.jobs.progress import Progress
+from pruning_regimes.models.decoder import find_decoder
+from pruning_regimes.models.loading import Loaded
 from pruning_regimes.tables import frame
+from pruning_regimes.tables.contracts import TOKEN_GROUPS
 
 METRICS = ("cosine", "relative_update", "angular_distance")
 # Values of a hidden state that are compared at a time: they stay in the cache of a CPU core, or keep a GPU busy.

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pruning_regimes import tables
-from pruning_regimes.errors import DataError
+from pruning_regimes.jobs.errors import DataError
 
 if TYPE_CHECKING:
-    from pruning_regimes.similarity import Measured
+    from pruning_regimes.measurement.similarity import Measured
 
 # Domains' names hold no dot, so that no domain has such files.
 BLOCKS, WINDOWS = ".blocks.parquet", ".windows.parquet"

@@ -19,11 +19,11 @@ from torch import Tensor
 from torch.nn import functional
 from transformers import BatchFeature, PreTrainedModel
 
-from pruning_regimes.batches import batches
-from pruning_regimes.errors import DataError, ModelError
-from pruning_regimes.models import Loaded
-from pruning_regimes.passes import check_context, decoded, fitting, last_logits
-from pruning_regimes.prompts import content, inputs, lengths, prompts, shown_images
+from pruning_regimes.inference.batches import batches
+from pruning_regimes.inference.passes import check_context, decoded, fitting, last_logits
+from pruning_regimes.inference.prompts import content, inputs, lengths, prompts, shown_images
+from pruning_regimes.jobs.errors import DataError, ModelError
+from pruning_regimes.models.loading import Loaded
 
 # Stands where the answer will: a character for private use, which no template writes or strips.
 PLACE = "\ue000"

@@ -22,12 +22,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from pruning_regimes.contracts import TOKEN_GROUPS
-from pruning_regimes.decoder import find_decoder
-from pruning_regimes.errors import ModelError
-from pruning_regimes.models import Loaded
-from pruning_regimes.passes import last_logits
-from pruning_regimes.similarity import (
+from pruning_regimes.inference.passes import last_logits
+from pruning_regimes.jobs.errors import ModelError
+from pruning_regimes.measurement.similarity import (
     by_token,
     damage,
     layer_input,
@@ -37,7 +34,10 @@ from pruning_regimes.similarity import (
     refuse_overwritten,
     statistics,
 )
+from pruning_regimes.models.decoder import find_decoder
+from pruning_regimes.models.loading import Loaded
 from pruning_regimes.tables import frame
+from pruning_regimes.tables.contracts import TOKEN_GROUPS
 
 LENGTHS = (2, 3)
 

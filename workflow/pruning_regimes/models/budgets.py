@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from decimal import Decimal
 from fractions import Fraction
 
-from pruning_regimes.errors import ConfigError
+from pruning_regimes.jobs.errors import ConfigError
 
 
 def budget_name(budget: float) -> str:

@@ -11,9 +11,9 @@ import os
 import re
 from pathlib import Path, PurePosixPath
 
-from pruning_regimes import hub
-from pruning_regimes.errors import ModelError, brief
-from pruning_regimes.variants import MODEL_FILES
+from pruning_regimes.jobs.errors import ModelError, brief
+from pruning_regimes.models import hub
+from pruning_regimes.models.identity import MODEL_FILES
 
 SUMS = "SHA256SUMS"
 LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")

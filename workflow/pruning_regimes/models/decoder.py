@@ -17,8 +17,8 @@ import torch
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
-from pruning_regimes.errors import ModelError
-from pruning_regimes.layer_config import cut, dependencies, text_config
+from pruning_regimes.jobs.errors import ModelError
+from pruning_regimes.models.layer_config import cut, dependencies, text_config
 
 ENCODERS = re.compile(r"vision|visual|image|audio|encoder|qformer|tower|resampler|merger|perceiver")
 SIMPLE = (bool, int, float, str, type(None))

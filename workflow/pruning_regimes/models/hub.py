@@ -15,7 +15,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
-from pruning_regimes.errors import ModelError, brief
+from pruning_regimes.jobs.errors import ModelError, brief
 
 # What a model is besides its weights: config, processor, tokenizer, chat template, card, licence.
 DESCRIPTION = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken", "README.md", "LICENSE*", "NOTICE*")

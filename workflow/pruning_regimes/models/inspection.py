@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from transformers import PreTrainedModel
 
-from pruning_regimes import decoder, variants
-from pruning_regimes.models import Source
+from pruning_regimes.models import decoder
+from pruning_regimes.models.identity import identity
+from pruning_regimes.models.loading import Source
 
 
 class Parameters(NamedTuple):
@@ -31,9 +32,8 @@ def decoder_row(model: str, source: Source, skeleton: PreTrainedModel) -> dict[s
 
     Raises: ModelError if its decoder layers cannot be told.
     """
-    model_id, revision = variants.identity(source.path, source.revision)
-    identity = {"model": model, "model_id": model_id, "revision": revision}
-    return identity | decoder.inspect(skeleton, source.decoder_path)
+    model_id, revision = identity(source.path, source.revision)
+    return {"model": model, "model_id": model_id, "revision": revision} | decoder.inspect(skeleton, source.decoder_path)
 
 
 def parameters(model: PreTrainedModel, path: str | None = None) -> Parameters:

@@ -32,8 +32,8 @@ from transformers import (
 )
 from transformers.utils import logging as logs
 
-from pruning_regimes import checksums, hub
-from pruning_regimes.errors import ModelError
+from pruning_regimes.jobs.errors import ModelError
+from pruning_regimes.models import checksums, hub
 
 LOADING_ERRORS = (
     OSError, ValueError, TypeError, ImportError, KeyError, AttributeError, RuntimeError, MemoryError, ArithmeticError,

@@ -7,9 +7,9 @@ from collections.abc import Collection
 import numpy as np
 import polars as pl
 
-from pruning_regimes.contracts import PHASES
-from pruning_regimes.errors import DataError
+from pruning_regimes.jobs.errors import DataError
 from pruning_regimes.tables import frame
+from pruning_regimes.tables.contracts import PHASES
 
 COSTS = ("seconds", "seconds_low", "seconds_high", "relative", "relative_low", "relative_high")
 SIZES = ("weight_bytes", "peak_bytes")

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pruning_regimes.contracts import ALL_GROUPS
 from pruning_regimes.regimes.retention import Cell, Results, Retained, mean
 from pruning_regimes.tables import frame
+from pruning_regimes.tables.contracts import ALL_GROUPS
 
 
 def recommendation(of: Results, families: Mapping[str, str], keep: float) -> pl.DataFrame:

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pruning_regimes.contracts import DENSE
 from pruning_regimes.regimes.scored import Scored, percentile_limits, resampled_accuracies
 from pruning_regimes.tables import frame
+from pruning_regimes.tables.contracts import DENSE
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pruning_regimes.errors import DataError
+from pruning_regimes.jobs.errors import DataError
 from pruning_regimes.scoring.verdict import UNPARSED
 
 

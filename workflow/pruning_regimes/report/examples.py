@@ -15,8 +15,8 @@ from typing import Any
 
 import polars as pl
 
-from pruning_regimes.contracts import DENSE, SCHEMAS
 from pruning_regimes.tables import frame
+from pruning_regimes.tables.contracts import DENSE, SCHEMAS
 
 RIGHT = 0.5  # least score of an answer that counts as right
 COLUMNS = ("benchmark", "sample_id", "first_wrong", "n_right", "n_alike")

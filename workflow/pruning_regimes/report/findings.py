@@ -7,8 +7,8 @@ from itertools import chain
 
 import polars as pl
 
-from pruning_regimes import sentences
-from pruning_regimes.sentences import Tables
+from pruning_regimes.report import sentences
+from pruning_regimes.report.sentences import Tables
 
 
 def summary(found: Tables, statistics: Mapping[str, float], enough: float) -> str:

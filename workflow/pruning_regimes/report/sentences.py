@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from pruning_regimes.contracts import ALL_GROUPS, DENSE
+from pruning_regimes.tables.contracts import ALL_GROUPS, DENSE
 
 Tables = Mapping[str, pl.DataFrame]
 LEAST = 3  # layers, and lengths of blocks, that a sentence names

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from pruning_regimes.contracts import DENSE
 from pruning_regimes.tables import replacing
+from pruning_regimes.tables.contracts import DENSE
 
 CELL = ("model", "criterion", "budget")
 SECONDS = ("seconds", "seconds_low", "seconds_high", "prefill_seconds", "decode_seconds")

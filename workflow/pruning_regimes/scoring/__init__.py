@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from pruning_regimes.errors import DataError, nearest
+from pruning_regimes.jobs.errors import DataError, nearest
 from pruning_regimes.scoring import (
     dynamath,
     freeform,

@@ -14,7 +14,7 @@ from string import ascii_uppercase
 import numpy as np
 import polars as pl
 
-from pruning_regimes.errors import ConfigError, DataError, nearest
+from pruning_regimes.jobs.errors import ConfigError, DataError, nearest
 from pruning_regimes.scoring.verdict import UNPARSED
 from pruning_regimes.tables import frame
 

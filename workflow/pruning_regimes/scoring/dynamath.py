@@ -6,7 +6,7 @@ import json
 import math
 import re
 
-from pruning_regimes.errors import DataError, nearest
+from pruning_regimes.jobs.errors import DataError, nearest
 from pruning_regimes.scoring.freeform import final_value
 from pruning_regimes.scoring.letters import letter
 from pruning_regimes.scoring.mathematics import value

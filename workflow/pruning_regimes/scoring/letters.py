@@ -11,7 +11,7 @@ import re
 import string
 from collections.abc import Sequence
 
-from pruning_regimes.errors import DataError, nearest
+from pruning_regimes.jobs.errors import DataError, nearest
 from pruning_regimes.scoring.text import conclusions, final_part, normalise, same_text, sentences
 from pruning_regimes.scoring.verdict import NOTHING, UNPARSED, Question, Verdict
 

@@ -10,7 +10,7 @@ import re
 
 from rapidfuzz.distance import Levenshtein
 
-from pruning_regimes.errors import DataError, nearest
+from pruning_regimes.jobs.errors import DataError, nearest
 from pruning_regimes.scoring.freeform import by_value, final_value
 from pruning_regimes.scoring.letters import LETTERS, check_options, read
 from pruning_regimes.scoring.numbers import number, numbers

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 
-from pruning_regimes.errors import DataError
+from pruning_regimes.jobs.errors import DataError
 from pruning_regimes.scoring.text import MINUS, whole_verdict
 from pruning_regimes.scoring.verdict import NOTHING, Question, Verdict
 

@@ -7,7 +7,7 @@ import string
 
 from rapidfuzz.distance import Levenshtein
 
-from pruning_regimes.errors import DataError
+from pruning_regimes.jobs.errors import DataError
 from pruning_regimes.scoring.numbers import WORDS
 from pruning_regimes.scoring.text import whole_verdict
 from pruning_regimes.scoring.verdict import Question, Verdict

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pruning_regimes.errors import DataError
+from pruning_regimes.jobs.errors import DataError
 from pruning_regimes.scoring.text import final_part, sentences
 from pruning_regimes.scoring.verdict import NOTHING, Question, Verdict
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from pruning_regimes.contracts_statistics import NULLABLE_STATISTICS, STATISTICS
+from pruning_regimes.tables.contracts_statistics import NULLABLE_STATISTICS, STATISTICS
 
 TOKEN_GROUPS = ("all", "image", "text", "last")
 DENSE = "dense"

@@ -21,8 +21,8 @@ from typing import Any
 import polars as pl
 
 from pruning_regimes import __version__
-from pruning_regimes.contracts import NULLABLE, SCHEMAS
-from pruning_regimes.errors import DataError
+from pruning_regimes.jobs.errors import DataError
+from pruning_regimes.tables.contracts import NULLABLE, SCHEMAS
 
 
 def frame(table: str, rows: Any) -> pl.DataFrame:

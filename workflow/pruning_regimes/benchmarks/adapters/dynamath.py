@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from pruning_regimes.benchmarks.adapters import inline
-from pruning_regimes.errors import DataError
+from pruning_regimes.jobs.errors import DataError
 
 # The last such part of the path: a folder further up may be called alike.
 VARIANT = re.compile(r".*(?:sample_variant|sample|trial)(\d+)[-/]")

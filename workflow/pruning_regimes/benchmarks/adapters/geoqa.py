@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pruning_regimes.benchmarks.adapters import inline
-from pruning_regimes.errors import DataError
+from pruning_regimes.jobs.errors import DataError
 
 
 def convert(row: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from string import ascii_uppercase
 from typing import Any
 
-from pruning_regimes.errors import DataError
+from pruning_regimes.jobs.errors import DataError
 
 IMAGES = ["The first image.", "The second image."]
 

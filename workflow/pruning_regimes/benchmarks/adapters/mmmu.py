@@ -6,7 +6,7 @@ import ast
 import re
 from typing import Any
 
-from pruning_regimes.errors import DataError
+from pruning_regimes.jobs.errors import DataError
 
 
 def convert(row: dict[str, Any]) -> dict[str, Any]:

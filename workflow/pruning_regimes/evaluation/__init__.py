@@ -1,0 +1,1 @@
+"""Answers of many variants, their cost, and a judge."""

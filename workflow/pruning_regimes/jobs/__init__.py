@@ -1,0 +1,1 @@
+"""What every job does: its log, errors in one sentence, devices, progress, paths."""

@@ -1,0 +1,1 @@
+"""Find, load and cut a model."""
