@@ -8,7 +8,7 @@ REPEATS ?= 2
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 
-.PHONY: demo test test-faults test-slurm test-s3 bench lint install clean
+.PHONY: demo test test-faults test-slurm test-s3 test-conda bench lint install clean
 
 demo: install
 	$(SNAKEMAKE) --rerun-incomplete
@@ -30,6 +30,9 @@ test-slurm: .venv-cluster/installed
 
 test-s3: .venv-cluster/installed
 	.venv-cluster/bin/python -m pytest --override-ini addopts="-q -rs" tests/storage
+
+test-conda: install
+	$(BIN)/python -m pytest --override-ini addopts="-q -rs" tests/conda
 
 bench: install
 	$(BIN)/python -m tests.speed --device $(DEVICE) --repeats $(REPEATS) --cores $(CORES)

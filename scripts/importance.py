@@ -5,7 +5,9 @@ from typing import Any
 from pruning_regimes import tables
 from pruning_regimes.jobs.job import job
 from pruning_regimes.measurement import importance
+from pruning_regimes.measurement.samples import read_samples
 from pruning_regimes.models import loading
+from pruning_regimes.models.recorded import recorded
 
 
 def main(
@@ -18,12 +20,10 @@ def main(
     threads: int,
 ) -> None:
     """Run the calibration samples forward and backward through the model and write the importance table."""
-    entry = loading.pinned(entry, tables.read(decoder, "decoder").row(0, named=True))
-    paths = dict(zip(domains, calibrations, strict=True))
-    samples = {domain: tables.read(path, "calibration") for domain, path in paths.items()}
+    entry = recorded(entry, decoder).entry
+    samples, provenance = read_samples(domains, calibrations)
     measured = importance.measure(loading.load(entry, threads), samples, batch_size)
-    made_from = {"model": entry, "calibration": {domain: tables.provenance(path) for domain, path in paths.items()}}
-    tables.write(measured, "importance", output, made_from)
+    tables.write(measured, "importance", output, {"model": entry, "calibration": provenance})
 
 
 if "snakemake" in globals():

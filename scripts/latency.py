@@ -6,6 +6,7 @@ from pruning_regimes import tables
 from pruning_regimes.evaluation import latency
 from pruning_regimes.jobs.job import job
 from pruning_regimes.models import loading
+from pruning_regimes.models.recorded import recorded
 
 
 def main(
@@ -17,7 +18,7 @@ def main(
     output: str,
 ) -> None:
     """Time the variants on questions of the benchmarks (name -> table) and write the latency table."""
-    entry = loading.pinned(entry, tables.read(decoder, "decoder").row(0, named=True))
+    entry = recorded(entry, decoder).entry
     measuring = latency.Plan(**plan)
     questions = {name: latency.first_questions(path, measuring) for name, path in benchmarks.items()}
     made_from = {"variants": tables.provenance(variants), "model": entry, "latency": plan, "benchmarks": [*questions]}

@@ -3,11 +3,12 @@
 import logging
 from typing import Any
 
-from pruning_regimes import tables
 from pruning_regimes.jobs.job import job
 from pruning_regimes.measurement import losses
+from pruning_regimes.measurement.samples import read_samples
 from pruning_regimes.models import loading
 from pruning_regimes.models.budgets import n_removed, protected_layers
+from pruning_regimes.models.recorded import recorded
 
 
 def main(
@@ -26,16 +27,14 @@ def main(
 
     `search`: leave_one_out, or greedy, which goes up to the largest of the budgets.
     """
-    found = tables.read(decoder, "decoder").row(0, named=True)
+    entry, found = recorded(entry, decoder)
     kept = {*found["protected"], *protected_layers(found["model"], found["n_layers"], protected)}
     candidates = [layer for layer in range(found["n_layers"]) if layer not in kept]
-    paths = dict(zip(domains, calibrations, strict=True))
-    samples = {domain: tables.read(path, "calibration") for domain, path in paths.items()}
-    entry = loading.pinned(entry, found)
+    samples, calibration = read_samples(domains, calibrations)
     n_steps = max((n_removed(budget, found["n_layers"]) for budget in budgets), default=0)
     provenance = {
         "model": entry,
-        "calibration": {domain: tables.provenance(path) for domain, path in paths.items()},
+        "calibration": calibration,
         "protected": sorted(kept),
         "search": search,
         "n_steps": n_steps,

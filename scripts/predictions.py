@@ -10,6 +10,7 @@ from pruning_regimes import tables
 from pruning_regimes.evaluation import grid
 from pruning_regimes.jobs.job import job
 from pruning_regimes.models import loading
+from pruning_regimes.models.recorded import recorded
 
 
 def main(
@@ -26,7 +27,7 @@ def main(
     questions = tables.read(benchmark, "benchmark")
     paths = {Path(path).stem: path for path in outputs}
     asked = tables.read(variants, "variants").filter(pl.col("budget").is_in(list(paths)))
-    entry = loading.pinned(entry, tables.read(decoder, "decoder").row(0, named=True))
+    entry = recorded(entry, decoder).entry
     loaded = loading.load(entry, threads)
     provenance = {"variants": tables.provenance(variants), "model": entry, "max_new_tokens": max_new_tokens}
     journal = grid.Journal(paths, provenance)

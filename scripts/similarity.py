@@ -6,13 +6,14 @@ from pruning_regimes import tables
 from pruning_regimes.jobs.job import job
 from pruning_regimes.measurement import similarity, similarity_tables
 from pruning_regimes.models import loading
+from pruning_regimes.models.recorded import recorded
 
 
 def main(
     entry: dict[str, Any], decoder: str, calibration: str, output: str, blocks: str, batch_size: int, threads: int
 ) -> None:
     """Run the calibration samples through the model and write the similarity and the blocks table."""
-    entry = loading.pinned(entry, tables.read(decoder, "decoder").row(0, named=True))
+    entry = recorded(entry, decoder).entry
     samples = tables.read(calibration, "calibration")
     measured = similarity.measure(loading.load(entry, threads), samples, batch_size)
     made_from = {"model": entry, "calibration": tables.provenance(calibration)}

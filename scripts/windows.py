@@ -6,11 +6,12 @@ from pruning_regimes import tables
 from pruning_regimes.jobs.job import job
 from pruning_regimes.measurement import windows
 from pruning_regimes.models import loading
+from pruning_regimes.models.recorded import recorded
 
 
 def main(entry: dict[str, Any], decoder: str, calibration: str, output: str, batch_size: int, threads: int) -> None:
     """Run the calibration samples through the model and write the windows table."""
-    entry = loading.pinned(entry, tables.read(decoder, "decoder").row(0, named=True))
+    entry = recorded(entry, decoder).entry
     samples = tables.read(calibration, "calibration")
     measured = windows.measure(loading.load(entry, threads), samples, batch_size)
     tables.write(measured, "windows", output, {"model": entry, "calibration": tables.provenance(calibration)})

@@ -1,6 +1,6 @@
 """Studies whose truth is known, to see that the statistics find it.
 
-`python tests/simulations.py` writes the table of the docs.
+`python -m tests.simulations` writes the table of the docs.
 
 A variant answers a question right if a normal score falls below what its true accuracy asks for; part of the score is
 the question's own (its difficulty, shared by all variants, and by all questions of its cluster), so that answers are
@@ -169,7 +169,7 @@ def covered(plan: Plan, seed: int, resamples: int = 500) -> list[bool]:
 PAGE = """\
 # Simulated studies
 
-Made by `python tests/simulations.py --studies {n}`. What is true of these studies is known, so that it can be seen how
+Made by `python -m tests.simulations --studies {n}`. What is true of these studies is known, so that it can be seen how
 often the statistics find it. Each has five ranking criteria (one of three replicates) and three structure criteria,
 nine budgets of 28 layers, and three benchmarks of 500 questions with a dense accuracy of 80% and a chance of 25%;
 answers of two variants to a question correlate by 0.6 on the normal scale. Planted are

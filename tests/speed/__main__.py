@@ -1,4 +1,4 @@
-"""Run the benchmark and write its table: `python -m benchmarks` in tests/, or `make bench`."""
+"""Run the benchmark and write its table: `python -m tests.speed`, or `make bench`."""
 
 from __future__ import annotations
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,6 +28,9 @@ PLUGINS = {
         ("kubernetes-", "storage-s3-"),
     ),
 }
+
+# What comes with what an environment lists.
+BROUGHT = {"cpu": {"huggingface-hub", "latex2sympy2-extended", "sympy"}, "gpu": set()}
 
 
 def requirements(lines: list[str]) -> dict[str, str]:
@@ -98,3 +103,54 @@ def test_how_often_a_job_is_tried_is_said_by_profiles_only() -> None:
         assert not re.search(r"^\s*retries:", file.read_text(), re.M), file.name
     for name in PLUGINS:
         assert yaml.safe_load((PROFILES / name / "profile.yaml").read_text())["retries"] > 0
+
+
+def imports(file: Path) -> set[str]:
+    """Whole names of what a module imports, within functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def third_party(script: Path) -> set[str]:
+    """What a script imports besides the standard library, by itself or through the package."""
+    seen, todo, found = set(), [script], set()
+    while todo:
+        file = todo.pop()
+        if file in seen:
+            continue
+        seen.add(file)
+        for name in imports(file):
+            top, _, rest = name.partition(".")
+            if top == "pruning_regimes":
+                place = ROOT / "workflow" / top / rest.replace(".", "/")
+                todo += filter(Path.is_file, [place.with_suffix(".py"), *faces(place)])
+            elif top not in sys.stdlib_module_names:
+                found.add(top)
+    return found
+
+
+def faces(place: Path) -> list[Path]:
+    """The `__init__.py` of each folder that is imported on the way to a module."""
+    return [folder / "__init__.py" for folder in [place, *place.parents] if folder.is_relative_to(ROOT / "workflow")]
+
+
+def test_a_rules_environment_has_what_its_script_imports() -> None:
+    text = "".join(file.read_text() for file in (ROOT / "workflow" / "rules").glob("*.smk"))
+    pattern = r'conda:\s+"\.\./\.\./envs/(\w+)\.yaml"(?:(?!\bconda:).)*?script:\s+"\.\./\.\./(.*?)"'
+    jobs = re.findall(pattern, text, re.S)
+    assert len(jobs) == text.count("script:") > 30
+    owners = packages_distributions()
+    for name, script in jobs:
+        listed = {plain(package) for package in in_environment(name)} | BROUGHT[name]
+        lacking = {top for top in third_party(ROOT / script) if not listed & set(map(plain, owners.get(top, [])))}
+        assert lacking == set(), f"envs/{name}.yaml lacks what {script} imports"
+
+
+def plain(package: str) -> str:
+    """A package's name as indexes compare it."""
+    return re.sub(r"[-_.]+", "-", package).lower()

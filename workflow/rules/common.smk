@@ -3,20 +3,32 @@
 import hashlib
 import json
 import os
+import sys
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-import pruning_regimes
-from pruning_regimes.benchmarks import registry
-from pruning_regimes.config import estimates
-from pruning_regimes.config.criteria import own_domains, resolved
-from pruning_regimes.config.study import complete, refuse_repeated_keys
-from pruning_regimes.criteria import registry as kinds
-from pruning_regimes.jobs.errors import StudyError
-from pruning_regimes.models.budgets import budget_name
-from pruning_regimes.models.identity import MODEL_FILES
+# The package lies beside the rules. Snakemake hands its search path to every script, so that jobs in environments of
+# their own (`--sdm conda`), which do not hold the package, find it too.
+sys.path.append(str(Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent))
+
+try:
+    import pruning_regimes
+    from pruning_regimes.benchmarks import registry
+    from pruning_regimes.config import estimates
+    from pruning_regimes.config.criteria import own_domains, resolved
+    from pruning_regimes.config.study import complete, refuse_repeated_keys
+    from pruning_regimes.criteria import registry as kinds
+    from pruning_regimes.jobs.errors import StudyError
+    from pruning_regimes.models.budgets import budget_name
+    from pruning_regimes.models.identity import MODEL_FILES
+except ModuleNotFoundError as error:
+    raise WorkflowError(
+        f"The environment in which Snakemake runs lacks '{error.name}'; install this workflow into it (pip install .), or, "
+        "if jobs get environments of their own (--sdm conda), what the config check needs: pip install numpy polars "
+        "safetensors."
+    )
 
 # Snakemake runs this file again for each `use rule` of a module, with the config that report.smk has added to.
 config.pop("found", None)

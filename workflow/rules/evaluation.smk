@@ -19,6 +19,7 @@ rule benchmark:
         entry=benchmark_source,
         known=known_digest,
         seed=config["seed"],
+        package=package("benchmarks", "demo"),
     script:
         "../../scripts/benchmark.py"
 

@@ -147,5 +147,6 @@ rule variants:
         "../../envs/cpu.yaml"
     params:
         criteria=CRITERIA,
+        package=package("criteria"),
     script:
         "../../scripts/variants.py"

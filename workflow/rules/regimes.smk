@@ -46,6 +46,7 @@ rule overlap:
         "../../envs/cpu.yaml"
     params:
         models=MODELS,
+        package=package("criteria"),
     script:
         "../../scripts/overlap.py"
 
@@ -65,6 +66,7 @@ rule pareto:
     params:
         models=MODELS,
         families=FAMILIES,
+        package=package("regimes"),
     script:
         "../../scripts/pareto.py"
 

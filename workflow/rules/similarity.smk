@@ -17,6 +17,7 @@ rule calibration:
     params:
         entry=lookup("domains/{domain}", within=config),
         seed=config["seed"],
+        package=package("calibration", "benchmarks", "demo"),
     script:
         "../../scripts/calibration.py"
 
@@ -83,5 +84,6 @@ rule profile:
         resamples=config["statistics"]["resamples"],
         confidence=config["statistics"]["confidence"],
         seed=config["seed"],
+        package=package("measurement"),
     script:
         "../../scripts/profiles.py"

@@ -24,7 +24,7 @@ from pruning_regimes import tables
 from pruning_regimes.inference.pieces import Pieces
 from pruning_regimes.jobs.errors import ConfigError, ModelError, StudyError
 from pruning_regimes.jobs.progress import Progress
-from pruning_regimes.scoring.verdict import UNPARSED
+from pruning_regimes.tables.contracts import UNPARSED
 
 METHOD = "judge"
 KEYS = ["variant_id", "sample_id"]

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from pruning_regimes.jobs.errors import DataError
-from pruning_regimes.scoring.verdict import UNPARSED
+from pruning_regimes.tables.contracts import UNPARSED
 
 
 @dataclass(frozen=True)

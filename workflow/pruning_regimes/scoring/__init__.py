@@ -28,8 +28,9 @@ from pruning_regimes.scoring import (
     text,
     yesno,
 )
-from pruning_regimes.scoring.verdict import ERROR, UNPARSED, AnswerType, Question, Rule, Verdict
+from pruning_regimes.scoring.verdict import AnswerType, Question, Rule, Verdict
 from pruning_regimes.tables import frame
+from pruning_regimes.tables.contracts import ERROR, UNPARSED
 
 __all__ = ["ANSWER_TYPES", "MODES", "UNPARSED", "AnswerType", "Question", "Verdict", "check", "score"]
 MODES = ("clean", "upstream")

@@ -15,8 +15,8 @@ import numpy as np
 import polars as pl
 
 from pruning_regimes.jobs.errors import ConfigError, DataError, nearest
-from pruning_regimes.scoring.verdict import UNPARSED
 from pruning_regimes.tables import frame
+from pruning_regimes.tables.contracts import UNPARSED
 
 BASELINE = "baseline"  # stands for a variant in the rows of the baselines
 PERMUTATIONS = 10

@@ -9,7 +9,8 @@ from pruning_regimes.scoring.letters import check_letters, letter, option_letter
 from pruning_regimes.scoring.mathematics import equal, value
 from pruning_regimes.scoring.numbers import numbers, stated_number
 from pruning_regimes.scoring.text import conclusions, final_part
-from pruning_regimes.scoring.verdict import NOTHING, UNPARSED, Question, Verdict
+from pruning_regimes.scoring.verdict import NOTHING, Question, Verdict
+from pruning_regimes.tables.contracts import UNPARSED
 
 SHORT = 40  # characters of a response that may be an answer as a whole
 EQUALS = re.compile(r"(?:=|\\approx|\u2248)\s*([^=\n]{1,80})$")

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 
 from pruning_regimes.jobs.errors import DataError, nearest
 from pruning_regimes.scoring.text import conclusions, final_part, normalise, same_text, sentences
-from pruning_regimes.scoring.verdict import NOTHING, UNPARSED, Question, Verdict
+from pruning_regimes.scoring.verdict import NOTHING, Question, Verdict
+from pruning_regimes.tables.contracts import UNPARSED
 
 LETTERS = string.ascii_uppercase
 DEFAULT_LETTERS = "ABCD"

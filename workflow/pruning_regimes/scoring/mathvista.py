@@ -15,8 +15,9 @@ from pruning_regimes.scoring.freeform import by_value, final_value
 from pruning_regimes.scoring.letters import LETTERS, check_options, read
 from pruning_regimes.scoring.numbers import number, numbers
 from pruning_regimes.scoring.text import final_part
-from pruning_regimes.scoring.verdict import NOTHING, UNPARSED, Question, Verdict
+from pruning_regimes.scoring.verdict import NOTHING, Question, Verdict
 from pruning_regimes.scoring.yesno import restated
+from pruning_regimes.tables.contracts import UNPARSED
 
 QUESTION_TYPES = ("multi_choice", "free_form")
 ANSWER_TYPES = ("text", "integer", "float", "list")

@@ -11,7 +11,8 @@ from pruning_regimes.scoring.freeform import final_value
 from pruning_regimes.scoring.letters import LETTERS, check_options, read
 from pruning_regimes.scoring.mathematics import value
 from pruning_regimes.scoring.text import bounded, final_part
-from pruning_regimes.scoring.verdict import NOTHING, UNPARSED, Question, Verdict
+from pruning_regimes.scoring.verdict import NOTHING, Question, Verdict
+from pruning_regimes.tables.contracts import UNPARSED
 
 LETTERED = tuple(
     map(re.compile, (

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-UNPARSED = "unparsed"
-ERROR = "error"
+from pruning_regimes.tables.contracts import UNPARSED
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ DENSE = "dense"
 DENSE_BUDGET = "0"
 ALL_GROUPS = "all"  # in place of a group, where a value is the mean over groups
 PHASES = ("prefill", "decode", "answer")
+UNPARSED, ERROR = "unparsed", "error"  # methods of scores: nothing was read, and nothing was answered
 
 SCHEMAS: dict[str, dict[str, Any]] = {
     # A calibration sample. images: encoded files (PNG, JPEG, ...).
