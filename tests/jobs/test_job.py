@@ -13,8 +13,8 @@ import pytest
 from pruning_regimes.demo import datasets
 from pruning_regimes.evaluation.grid import answer
 from pruning_regimes.inference import prompts
+from pruning_regimes.jobs import job
 from pruning_regimes.jobs.errors import DataError
-from pruning_regimes.jobs.job import job
 from pruning_regimes.measurement.similarity import measure
 from pruning_regimes.models import loading
 
