@@ -65,7 +65,7 @@ INTRO = """\
 A model is recognised by its structure, not by its name: its decoder layers are the only list of modules, outside
 whatever encodes images and the like, that is as long as its config says. If yours is refused because there is no such
 list, or more than one, name the list in `models.<key>.decoder_path`; then it is pruned only if what remains is a model
-that transformers would build. Each row is what `tests/models/test_families.py` found with a tiny random model (6 layers,
+that transformers would build. Each row is what `tests/models/test_families.py` found with a tiny model (6 layers,
 transformers {version}; print the table anew with `python -m tests.models.test_families > workflow/docs/families.md`):
 
 - Without the first layer, the last, two neighbours, or every other one, among those that need not stay, logits and
@@ -74,8 +74,8 @@ transformers {version}; print the table anew with `python -m tests.models.test_f
 - *images*: with images, otherwise with text alone; *cache*: with the key-value cache come the same tokens as without
   (where it is missing, they do not in the whole model either); *beams*: beam search (*text only*: the family's own
   code fails there with images).
-- A checkpoint without two layers loads with plain transformers as the pruned model (`tests/checkpoints/test_families.py`;
-  all but shieldgemma2, which transformers does not load as it saves it).
+- A checkpoint without two layers loads with plain transformers as the pruned model
+  (`tests/checkpoints/test_families.py`; all but shieldgemma2, which transformers does not load as it saves it).
 - Layers that must stay, by their numbers in the tiny model: in a real one, those for which the same reason holds, such
   as the first k of a model with k deepstack features, or all `cross_attention_layers`.
 
