@@ -6,6 +6,7 @@ conda is a stand-in without channels (bin/conda); Snakemake itself runs in an en
 from __future__ import annotations
 
 import copy
+import json
 import os
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from tests.helpers.studies import CONFIG, FIGURES
 
 CONSTRAINTS = ROOT / "envs" / "constraints.txt"
 # What the config check needs besides Snakemake, as the workflow itself says where it is missing.
-NEEDED = ("numpy", "polars", "safetensors")
+NEEDED = ("numpy", "polars", "safetensors", "huggingface_hub")
 
 
 def test_a_study_runs_in_environments_of_its_own(tmp_path: Path) -> None:
@@ -48,6 +49,10 @@ def test_a_study_runs_in_environments_of_its_own(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-4000:]
     for figure in FIGURES:
         assert (tmp_path / "results" / "figures" / f"{figure}.png").is_file()
+    checkpoint = "results/checkpoints/demo-llava/math_aware/1"
+    exported = subprocess.run([*command, checkpoint], env=environment, capture_output=True, text=True, check=False)
+    assert exported.returncode == 0, exported.stderr[-4000:]
+    assert json.loads((tmp_path / checkpoint / "verification.json").read_text())["passed"]
     made = list((tmp_path / ".snakemake" / "conda").glob("*/bin/python"))
     assert len(made) == 2
     for python in made:

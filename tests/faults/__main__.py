@@ -54,7 +54,7 @@ otherwise it alone is answered, and the answers of all others stay.
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="faults", description="Disturb studies and see what is lost.")
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description="Disturb studies and see what is lost.")
     parser.add_argument("--runs", type=int, default=20, help="killed jobs")
     options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

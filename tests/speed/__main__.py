@@ -49,7 +49,7 @@ def _told(what: str, step: Callable[[], list[dict[str, object]]]) -> list[dict[s
 
 def main() -> None:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="benchmarks", description="Measure the package's speed.")
+    parser = argparse.ArgumentParser(prog="python -m tests.speed", description="Measure the package's speed.")
     parser.add_argument("--device", default="cpu", choices=list(SAMPLES))
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--samples", type=int, help="questions per benchmark; 240 on the CPU, 16 on a GPU")

@@ -9,13 +9,17 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-# The package lies beside the rules. Snakemake hands its search path to every script, so that jobs in environments of
-# their own (`--sdm conda`), which do not hold the package, find it too.
-sys.path.append(str(Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent))
+# The package beside the rules is the one that fits them, whether or not some version is installed. Jobs find it by
+# PYTHONPATH, and those in environments of their own (`--sdm conda`), where that is unset, by Snakemake's search path.
+BESIDE = str(Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent)
+if BESIDE not in sys.path:
+    sys.path.insert(0, BESIDE)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [BESIDE, os.environ.get("PYTHONPATH")]))
 
 try:
     import pruning_regimes
     from pruning_regimes.benchmarks import registry
+    from pruning_regimes.calibration import registry as sets
     from pruning_regimes.config import estimates
     from pruning_regimes.config.criteria import own_domains, resolved
     from pruning_regimes.config.study import complete, refuse_repeated_keys
@@ -23,21 +27,21 @@ try:
     from pruning_regimes.jobs.errors import StudyError
     from pruning_regimes.models.budgets import budget_name
     from pruning_regimes.models.identity import MODEL_FILES
+
+    # Snakemake runs this file again for each `use rule` of a module, with the config that report.smk has added to.
+    config.pop("found", None)
+    try:
+        for file in workflow.configfiles:
+            refuse_repeated_keys(file)
+        complete(config)
+    except StudyError as error:
+        raise WorkflowError(str(error))
 except ModuleNotFoundError as error:
     raise WorkflowError(
         f"The environment in which Snakemake runs lacks '{error.name}'; install this workflow into it (pip install .), or, "
         "if jobs get environments of their own (--sdm conda), what the config check needs: pip install numpy polars "
-        "safetensors."
+        "safetensors huggingface_hub."
     )
-
-# Snakemake runs this file again for each `use rule` of a module, with the config that report.smk has added to.
-config.pop("found", None)
-try:
-    for file in workflow.configfiles:
-        refuse_repeated_keys(file)
-    complete(config)
-except StudyError as error:
-    raise WorkflowError(str(error))
 
 if workflow.is_main_process:
     for line in estimates.lines(config):
@@ -136,6 +140,11 @@ def known_digest(wildcards):
     return registry.digest(name) if name else ""
 
 
+def known_sets(wildcards):
+    """What is known of a domain's public calibration sets, so that a changed entry draws anew; nothing for others."""
+    return {name: sets.entry(name) for name in config["domains"][wildcards.domain].get("datasets", [])}
+
+
 def known_benchmark(wildcards):
     """The name under which a benchmark is known, which decides its own metrics; none for the user's own."""
     return config["benchmarks"][wildcards.benchmark].get("benchmark", "")
@@ -219,12 +228,14 @@ def kept(path):
 def package(*folders):
     """Hash of the package's folders that decide a rule's results: Snakemake does not see what a script imports.
 
-    A parameter, not an input: it stays the same when a clone is moved or its files are touched.
+    A parameter, not an input: it stays the same when a clone is moved or its files are touched. What is known of one
+    benchmark (its entry and adapter) decides that benchmark alone: `known_digest`.
     """
     digest = hashlib.sha256()
     for folder in folders:
         for file in sorted((PACKAGE / folder).rglob("*.py")):
-            digest.update(file.read_bytes())
+            if file.parent.name != "adapters":
+                digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
 
 

@@ -93,7 +93,7 @@ rule judgements:
     params:
         judge={key: config["judge"][key] for key in ("url", "model", "rows")} if "judge" in config else {},
         mode=lookup("benchmarks/{benchmark}/scoring", within=config),
-        package=package("evaluation"),
+        package=package("evaluation", "scoring", "inference"),
     script:
         "../../scripts/judgements.py"
 

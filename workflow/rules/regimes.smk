@@ -90,6 +90,7 @@ rule metrics:
     params:
         models=MODELS,
         benchmarks=BENCHMARKS,
+        package=package("report"),
     script:
         "../../scripts/metrics.py"
 

@@ -16,6 +16,7 @@ rule calibration:
         "../../envs/cpu.yaml"
     params:
         entry=lookup("domains/{domain}", within=config),
+        known=known_sets,
         seed=config["seed"],
         package=package("calibration", "benchmarks", "demo"),
     script:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from pruning_regimes.api.scored import Answers, read
+from pruning_regimes.api.score_tables import Answers, read
 from pruning_regimes.jobs.errors import DataError
 from pruning_regimes.regimes.paired import Paired, paired
 

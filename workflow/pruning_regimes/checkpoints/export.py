@@ -14,7 +14,9 @@ import polars as pl
 from pruning_regimes import regimes, tables
 from pruning_regimes.checkpoints import cards, verification, writing
 from pruning_regimes.jobs.errors import ConfigError, ModelError, nearest
+from pruning_regimes.measurement.samples import read_samples
 from pruning_regimes.models import loading
+from pruning_regimes.models.recorded import recorded
 from pruning_regimes.tables.contracts import DENSE
 
 
@@ -44,17 +46,16 @@ def export(
 
     Raises: ConfigError if the study has no such variant; ModelError as `write`.
     """
-    base = tables.read(decoder_file, "decoder").row(0, named=True)
+    pinned, base = recorded(entry, decoder_file)
     variants = tables.read(variants_file, "variants")
     variant = _variant(variants, base["model"], criterion, budget, replicate)
-    samples = {domain: tables.read(file, "calibration") for domain, file in calibrations.items()}
-    domains = {domain: tables.provenance(file) for domain, file in calibrations.items()}
+    samples, domains = read_samples(list(calibrations), list(calibrations.values()))
 
     def card(checkpoint: cards.Checkpoint) -> str:
         retained = _retention(Path(results), base["model"], variants, variant)
         return cards.card(base, checkpoint, variant, criterion_entry, domains, retained)
 
-    write({**loading.pinned(entry, base), "threads": threads}, variant["removed"], samples, target, card)
+    write({**pinned, "threads": threads}, variant["removed"], samples, target, card)
 
 
 def write(

@@ -48,7 +48,7 @@ def measure(loaded: Loaded, samples: Mapping[str, pl.DataFrame], batch_size: int
 
     Returns: the importance table, in the order of the layers.
 
-    Raises: DataError and ModelError as `answers.answered` and `answers.batched`; ModelError also if an importance is
+    Raises: DataError and ModelError as `teacher_forcing.answered` and `batched`; ModelError also if an importance is
         NaN or infinite.
     """
     asked = answered(loaded, samples)

@@ -102,7 +102,7 @@ def leave_one_out(
         batch_size: samples at a time; halved when memory runs out.
         journal: receives the losses.
 
-    Raises: DataError as `answers.answered` and `answers.batched`; ModelError as these, or if a loss of the dense model
+    Raises: DataError as `teacher_forcing.answered` and `batched`; ModelError as these, or if a loss of the dense model
         is NaN or infinite.
     """
     search = _Search(loaded, samples, batch_size, journal)

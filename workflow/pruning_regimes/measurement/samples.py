@@ -11,7 +11,7 @@ import polars as pl
 from pruning_regimes import tables
 
 
-class Samples(NamedTuple):
+class CalibrationSamples(NamedTuple):
     """Calibration samples of domains.
 
     Attributes:
@@ -23,10 +23,10 @@ class Samples(NamedTuple):
     provenance: dict[str, dict[str, Any]]
 
 
-def read_samples(domains: Sequence[str], files: Sequence[str | Path]) -> Samples:
+def read_samples(domains: Sequence[str], files: Sequence[str | Path]) -> CalibrationSamples:
     """Read each domain's calibration table from its file."""
     paths = dict(zip(domains, files, strict=True))
-    return Samples(
+    return CalibrationSamples(
         {domain: tables.read(path, "calibration") for domain, path in paths.items()},
         {domain: tables.provenance(path) for domain, path in paths.items()},
     )
