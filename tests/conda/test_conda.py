@@ -31,7 +31,7 @@ def test_a_study_runs_in_environments_of_its_own(tmp_path: Path) -> None:
     del config["models"]["demo-idefics3"]
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
     fixed = ["--snakefile", ROOT / "Snakefile", "--directory", tmp_path, "--configfile", tmp_path / "study.yaml"]
-    command = [bare / "bin" / "snakemake", *fixed, "--cores", "2", "--sdm", "conda"]
+    command = [bare / "bin" / "snakemake", *fixed, "--sdm", "conda", "--cores", "2"]
     environment = {
         **{name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")},
         "PATH": os.pathsep.join([str(ROOT / "tests" / "conda" / "bin"), str(bare / "bin"), os.environ["PATH"]]),
