@@ -6,7 +6,8 @@ CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 DEVICE ?= cpu
 REPEATS ?= 2
 BIN := .venv/bin
-SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
+# The greedy scheduler plans as well for one machine, without starting a solver for every choice of jobs.
+SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --scheduler greedy
 
 .PHONY: demo test test-faults test-slurm test-s3 test-conda bench lint install clean
 

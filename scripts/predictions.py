@@ -1,4 +1,4 @@
-"""Answer a benchmark with all variants of a model at some budgets."""
+"""Answer benchmarks with all variants of a model at some budgets."""
 
 import logging
 from pathlib import Path
@@ -16,24 +16,32 @@ from pruning_regimes.models.recorded import recorded
 def main(
     entry: dict[str, Any],
     decoder: str,
-    benchmark: str,
+    benchmarks: list[str],
     variants: str,
-    max_new_tokens: int,
+    max_new_tokens: dict[str, int],
     outputs: list[str],
     batch_size: int,
     threads: int,
 ) -> None:
-    """Answer what is not answered yet and write a predictions table per budget."""
-    questions = tables.read(benchmark, "benchmark")
-    paths = {Path(path).stem: path for path in outputs}
-    asked = tables.read(variants, "variants").filter(pl.col("budget").is_in(list(paths)))
+    """Answer what is not answered yet and write a predictions table per benchmark and budget.
+
+    `benchmarks`: a table each, in the order of `max_new_tokens`. `outputs`: in folders of the benchmarks' names.
+    """
     entry = recorded(entry, decoder).entry
     loaded = loading.load(entry, threads)
-    provenance = {"variants": tables.provenance(variants), "model": entry, "max_new_tokens": max_new_tokens}
-    journal = grid.Journal(paths, provenance)
-    tally = grid.answer_all(loaded, questions, asked, journal, batch_size, max_new_tokens)
-    logging.info("%d answers computed for %d variants", tally.computed, asked["variant_id"].n_unique())
-    logging.info("%d layers computed at prefill, %d replayed", tally.layers_computed, tally.layers_replayed)
+    journals = []
+    known, made_from = tables.read(variants, "variants"), tables.provenance(variants)
+    for (benchmark, tokens), file in zip(max_new_tokens.items(), benchmarks, strict=True):
+        paths = {Path(path).stem: path for path in outputs if Path(path).parent.name == benchmark}
+        asked = known.filter(pl.col("budget").is_in(list(paths)))
+        journal = grid.Journal(paths, {"variants": made_from, "model": entry, "max_new_tokens": tokens})
+        tally = grid.answer_all(loaded, tables.read(file, "benchmark"), asked, journal, batch_size, tokens)
+        journals.append(journal)
+        n_variants = asked["variant_id"].n_unique()
+        logging.info("%s: %d answers computed for %d variants", benchmark, tally.computed, n_variants)
+        logging.info("%d layers computed at prefill, %d replayed", tally.layers_computed, tally.layers_replayed)
+    for journal in journals:
+        journal.clear()
 
 
 if "snakemake" in globals():
@@ -41,7 +49,7 @@ if "snakemake" in globals():
         main(
             {**snakemake.params.model, "gpus": snakemake.resources.gpu},
             snakemake.input.decoder,
-            snakemake.input.benchmark,
+            list(snakemake.input.benchmarks),
             snakemake.input.variants,
             snakemake.params.max_new_tokens,
             list(snakemake.output),

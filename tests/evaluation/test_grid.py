@@ -42,6 +42,7 @@ def run(
     """Number of answers computed, and the answers of all budgets, each of which has its table in the directory."""
     journal = grid.Journal({budget: path / f"{budget}.parquet" for budget in sorted(set(variants["budget"]))}, {})
     tally = grid.answer_all(loaded, questions, variants, journal, size, tokens)
+    journal.clear()
     return tally.computed, read(path, variants)
 
 
@@ -50,6 +51,22 @@ def read(path: Path, variants: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(
         tables.read(path / f"{budget}.parquet", "predictions") for budget in sorted(set(variants["budget"]))
     )
+
+
+def test_answers_outlast_their_tables_until_the_whole_job_is_done(
+    loaded: loading.Loaded, questions: pl.DataFrame, variants: pl.DataFrame, tmp_path: Path
+) -> None:
+    paths = {budget: tmp_path / f"{budget}.parquet" for budget in sorted(set(variants["budget"]))}
+    journal = grid.Journal(paths, {})
+    assert grid.answer_all(loaded, questions, variants, journal, 4, 5).computed == 3 * 6
+    answers = read(tmp_path, variants)
+    for path in paths.values():
+        path.unlink()  # as Snakemake does if the job fails at another benchmark
+    again = grid.Journal(paths, {})
+    assert grid.answer_all(loaded, questions, variants, again, 4, 5).computed == 0
+    assert read(tmp_path, variants).equals(answers)
+    again.clear()
+    assert sorted(tmp_path.iterdir()) == sorted(paths.values())
 
 
 def test_answers_are_those_of_each_variant_and_question_alone(

@@ -85,4 +85,4 @@ def planned(directory: Path, config: dict[str, Any]) -> dict[str, int]:
 def computed_answers(directory: Path) -> int:
     """Answers computed by the prediction jobs, as their latest logs state."""
     logs = (directory / "results" / "logs" / "predictions").rglob("*.log")
-    return sum(int(re.search(r"(\d+) answers computed", log.read_text())[1]) for log in logs)
+    return sum(int(count) for log in logs for count in re.findall(r"(\d+) answers computed", log.read_text()))

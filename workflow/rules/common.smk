@@ -55,8 +55,18 @@ CRITERIA = list(config["criteria"])
 BENCHMARKS = list(config["benchmarks"])
 BUDGETS = [budget_name(budget) for budget in config["budgets"]]
 # The dense model's budget 0 comes first; budgets of one group are answered by one job, which shares work among them.
-ANSWERED, SIZE = ["0", *BUDGETS], config["evaluation"]["budgets_per_job"]
-BUDGET_GROUPS = [ANSWERED[start : start + SIZE] for start in range(0, len(ANSWERED), SIZE)]
+ANSWERED = ["0", *BUDGETS]
+
+
+def in_groups(items, size):
+    """The items in lists of that many."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+BUDGET_GROUPS = in_groups(ANSWERED, config["evaluation"]["budgets_per_job"])
+# Benchmarks that one job answers; one alone is a wildcard, so that a single rule is for all of them.
+TOGETHER = config["evaluation"]["benchmarks_per_job"]
+BENCHMARK_GROUPS = [["{benchmark}"]] if TOGETHER == 1 else in_groups(BENCHMARKS, TOGETHER)
 # Criteria with what they wrap; those whose choice depends on samples, of which some need losses; who needs windows.
 ENTRIES = {key: resolved(config["criteria"], key) for key in CRITERIA}
 FAMILIES = {key: kinds.get(entry["kind"]).family for key, entry in ENTRIES.items()}

@@ -4,6 +4,8 @@ In: the config's benchmarks, results/models/, results/variants/. Out: results/be
 results/scores/, results/examples/.
 """
 
+from itertools import product
+
 
 rule benchmark:
     input:
@@ -43,31 +45,44 @@ rule contamination:
         "../../scripts/contamination.py"
 
 
-for number, budgets in enumerate(BUDGET_GROUPS):
+def answered_by_one_job(names):
+    """Input function: the longest answers of a job's benchmarks, which may be named by a wildcard."""
+
+    def tokens(wildcards):
+        benchmarks = [name.format(**wildcards) for name in names]
+        return {benchmark: config["benchmarks"][benchmark]["max_new_tokens"] for benchmark in benchmarks}
+
+    return tokens
+
+
+for number, (benchmarks, budgets) in enumerate(product(BENCHMARK_GROUPS, BUDGET_GROUPS)):
 
     rule:
         name:
             f"predictions_{number}" if number else "predictions"
         input:
-            benchmark="<results>/benchmarks/{benchmark}.parquet",
+            benchmarks=[f"<results>/benchmarks/{benchmark}.parquet" for benchmark in benchmarks],
             variants="<results>/variants/{model}.parquet",
             decoder="<results>/models/{model}.parquet",
             # Looked at before anything is evaluated; a later look changes no answer.
             contamination=ancient("<results>/tables/contamination.csv"),
         output:
             # Answers that are there are kept; the job computes the missing ones.
-            [kept(f"<results>/predictions/{{model}}/{{benchmark}}/{budget}.parquet") for budget in budgets],
+            [
+                kept(f"<results>/predictions/{{model}}/{benchmark}/{budget}.parquet")
+                for benchmark, budget in product(benchmarks, budgets)
+            ],
         log:
-            f"<logs>/predictions/{{model}}/{{benchmark}}/{budgets[0]}.log",
+            f"<logs>/predictions/{{model}}/{benchmarks[0]}/{budgets[0]}.log",
         benchmark:
-            f"<benchmarks>/predictions/{{model}}/{{benchmark}}/{budgets[0]}.tsv"
+            f"<benchmarks>/predictions/{{model}}/{benchmarks[0]}/{budgets[0]}.tsv"
         conda:
             "../../envs/gpu.yaml"
         resources:
             **RUNS_MODEL,
         params:
             model=model_identity,
-            max_new_tokens=lookup("benchmarks/{benchmark}/max_new_tokens", within=config),
+            max_new_tokens=answered_by_one_job(benchmarks),
             package=package("evaluation", "inference", "models"),
         script:
             "../../scripts/predictions.py"

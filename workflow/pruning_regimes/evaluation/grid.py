@@ -68,6 +68,12 @@ class Journal:
             rows = wanted.filter(pl.col("budget") == budget).select(KEYS)
             complete = rows.join(answers, on=KEYS, how="left", maintain_order="left")
             tables.write(complete, "predictions", path, self.provenance)
+
+    def clear(self) -> None:
+        """Remove the files beside the tables, once the job has done all that it does.
+
+        Snakemake puts the tables of a job that fails back to what they were before it.
+        """
         self._pieces.clear()
 
 
