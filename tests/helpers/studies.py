@@ -37,6 +37,13 @@ CONFIG: dict[str, Any] = {
     "statistics": {"resamples": 200},
 }
 
+# With what needs losses, windows and gradients, so that each rule runs once; of one model, because each job of another
+# starts anew. What two models have in common (figures, tables) is tested with two by the demo and the figures' tests.
+STUDY: dict[str, Any] = {
+    **CONFIG,
+    "models": {"demo-llava": CONFIG["models"]["demo-llava"]},
+}
+
 FIGURES = (
     "similarity",
     "token_groups",
