@@ -293,7 +293,9 @@ def test_a_layer_with_a_projector_of_its_own_cannot_be_removed() -> None:
 
 
 @pytest.mark.parametrize("removed", [[0], [1], [0, 1, 5]], ids=str)
-@pytest.mark.parametrize("family", quick_first(["cohere_compass", "cosmos3_omni", "qwen3_omni_moe_thinker", "qwen3_vl"]))
+@pytest.mark.parametrize(
+    "family", quick_first(["cohere_compass", "cosmos3_omni", "qwen3_omni_moe_thinker", "qwen3_vl"])
+)
 def test_visual_features_of_a_layer_that_goes_move_to_where_a_smaller_model_adds_them(
     family: str, removed: list[int]
 ) -> None:
