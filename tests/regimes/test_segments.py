@@ -41,8 +41,8 @@ from tests.simulations import (  # fmt: skip
 )
 
 # The quick run takes fewer studies, and the same bounds: of 60 studies, at least 57 must be recovered. A method that
-# recovers 98%, as in the docs' simulations, would have fewer once in 31 times, were the seeds not fixed; one that recovers
-# 85% has fewer in 98 of 100 (binomial).
+# recovers 98%, as in the docs' simulations, would have fewer once in 31 times, were the seeds not fixed; one that
+# recovers 85% has fewer in 98 of 100 (binomial).
 N_STUDIES = [60, pytest.param(200, marks=pytest.mark.slow)]
 found_once = cache(found_segments)  # the studies of the larger number begin with those of the smaller
 
