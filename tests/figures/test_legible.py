@@ -80,7 +80,7 @@ def covers(box: Bbox, other: Bbox, by: float) -> bool:
     return across > by and min(box.y1, other.y1) - max(box.y0, other.y0) > by
 
 
-# The quick run draws those with the most in the least room at each end: many criteria on a page, long names in a column.
+# The quick run draws those with the most in the least room: many criteria on a page, long names in a column.
 QUICK = {("one model, thirteen criteria", "page"), ("two criteria of long names", "column")}
 LOOKS = [
     pytest.param(study, width, marks=[] if (study, width) in QUICK else pytest.mark.slow)
