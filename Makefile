@@ -1,6 +1,7 @@
-# make demo: from a clean clone to the figures. make test: the tests. make bench: the speed, to results/bench/.
-# Each sets up .venv first. make test-slurm, make test-s3: a study on a SLURM of this machine (tests/slurm/install.sh
-# installs it), and with its results in object storage; these set up .venv-cluster.
+# make demo: from a clean clone to the figures. make test: the quick tests; make test-all: all of them. make check: what
+# to run before a commit. make bench: the speed, to results/bench/. Each sets up .venv first.
+# make test-slurm, make test-s3: a study on a SLURM of this machine (tests/slurm/install.sh installs it), and with its
+# results in object storage; make test-conda: in environments that Snakemake makes.
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
 DEVICE ?= cpu
@@ -8,8 +9,11 @@ REPEATS ?= 2
 BIN := .venv/bin
 # The greedy scheduler plans as well for one machine, without starting a solver for every choice of jobs.
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES) --scheduler greedy
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c envs/constraints.txt
+# Without pytest's usual options: these tests run one after the other, and other tests leave them out.
+ALONE := $(BIN)/python -m pytest --override-ini addopts="-q -rs --strict-markers"
 
-.PHONY: demo test test-faults test-slurm test-s3 test-conda bench lint install clean
+.PHONY: demo check test test-all test-faults test-slurm test-s3 test-conda bench lint install install-cluster clean
 
 demo: install
 	$(SNAKEMAKE) --rerun-incomplete
@@ -19,21 +23,25 @@ demo: install
 	@echo "Summary table: results/tables/summary.md"
 	@echo "Report:        results/report.html"
 
+check: lint test
+
 test: install
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: install
 	$(BIN)/python -m pytest
 
 test-faults: install
 	$(BIN)/python -m tests.faults
 
-# Without pytest's usual options: these tests run one after the other, and other tests leave them out.
-test-slurm: .venv-cluster/installed
-	.venv-cluster/bin/python -m pytest --override-ini addopts="-q -rs" tests/slurm tests/workflow/test_envs.py
+test-slurm: install-cluster
+	$(ALONE) tests/slurm tests/workflow/test_envs.py
 
-test-s3: .venv-cluster/installed
-	.venv-cluster/bin/python -m pytest --override-ini addopts="-q -rs" tests/storage
+test-s3: install-cluster
+	$(ALONE) tests/storage
 
 test-conda: install
-	$(BIN)/python -m pytest --override-ini addopts="-q -rs" tests/conda
+	$(ALONE) tests/conda
 
 bench: install
 	$(BIN)/python -m tests.speed --device $(DEVICE) --repeats $(REPEATS) --cores $(CORES)
@@ -46,23 +54,21 @@ lint: install
 
 install: .venv/installed
 
+install-cluster: .venv/installed-cluster
+
 # torch comes first and pinned, so that nothing else decides which build of it is installed.
 .venv/installed: pyproject.toml envs/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name one with 'make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)'."; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -c envs/constraints.txt torch
-	$(BIN)/pip install --quiet --disable-pip-version-check -c envs/constraints.txt -e ".[dev]"
+	$(PIP) torch
+	$(PIP) -e ".[dev]"
 	touch $@
 
-# The client of the storage wants an older python-dateutil than the one that is pinned.
-.venv-cluster/installed: pyproject.toml envs/constraints.txt
-	$(PYTHON) -m venv .venv-cluster
-	grep -v '^python-dateutil==' envs/constraints.txt > .venv-cluster/constraints.txt
-	.venv-cluster/bin/pip install --quiet --disable-pip-version-check -c .venv-cluster/constraints.txt torch
-	.venv-cluster/bin/pip install --quiet --disable-pip-version-check -c .venv-cluster/constraints.txt -e ".[dev,cluster]"
+.venv/installed-cluster: .venv/installed
+	$(PIP) -e ".[cluster]"
 	touch $@
 
 clean:
-	rm -rf .venv .venv-cluster .snakemake
+	rm -rf .venv .snakemake
 	find -H results -mindepth 1 ! -name .gitkeep -delete

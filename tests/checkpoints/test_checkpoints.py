@@ -204,7 +204,7 @@ def test_a_copy_that_is_not_the_pruned_model_is_not_kept(tmp_path: Path, monkeyp
     assert list(arguments["target"].parent.iterdir()) == []
 
 
-def test_an_export_that_was_killed_is_done_again(tmp_path: Path) -> None:
+def test_an_export_that_was_killed_is_done_again(tmp_path: Path, in_process: None) -> None:
     arguments = request(DEMO, tmp_path)
     code = (
         "import os, sys, json; from pathlib import Path; from pruning_regimes.checkpoints import export, verification\n"
@@ -234,7 +234,7 @@ def test_a_variant_that_the_study_does_not_have_is_named(change: dict[str, Any],
         export.export(**{**arguments, **change})
 
 
-def test_the_licence_and_the_measured_retention_are_in_the_card(tmp_path: Path) -> None:
+def test_the_licence_and_the_measured_retention_are_in_the_card(tmp_path: Path, in_process: None) -> None:
     directory = shutil.copytree(DEMO, tmp_path / "model")
     (directory / "README.md").write_text("---\nlicense: mit\nlicense_link: there\ntags: [x]\n---\n# A model\n")
     (directory / "LICENSE").write_text("MIT")

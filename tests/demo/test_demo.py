@@ -132,6 +132,7 @@ def test_the_packed_loss_is_that_of_each_question_alone(loaded: study_models.Loa
     assert packed.item() == pytest.approx(total, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_training_goes_on_where_it_stopped(tmp_path: Path) -> None:
     recipe = training.Recipe(tower_steps=2, tower_batch=4, steps=3, first_stage=2, warmup=1)
     training.train("idefics3", tmp_path / "whole", recipe, save_every=1)

@@ -71,6 +71,14 @@ LEVEL = {"confidence": 0.95}
 # What a figure is told besides.
 MORE = {similarity: LEVEL, regimes: LEVEL, domain_effect: LEVEL, stability: {**LEVEL, "resamples": 200}, pareto: LEVEL}
 each_figure = pytest.mark.parametrize(("module", "drawn"), ALL.items(), ids=[module.__name__[24:] for module in ALL])
+# What the style does for all figures alike: with one of them in the quick run.
+style_of_each = pytest.mark.parametrize(
+    ("module", "drawn"),
+    [
+        pytest.param(module, drawn, id=module.__name__[24:], marks=[] if module is regimes else pytest.mark.slow)
+        for module, drawn in ALL.items()
+    ],
+)
 
 
 @each_figure
@@ -108,7 +116,7 @@ def test_size_follows_the_style(module: ModuleType, drawn: Drawn, tmp_path: Path
             assert image.size == (round(size[0] * style.DPI), round(size[1] * style.DPI))
 
 
-@each_figure
+@style_of_each
 def test_drawing_leaves_matplotlib_as_it_was(module: ModuleType, drawn: Drawn, tmp_path: Path) -> None:
     before = dict(matplotlib.rcParams)
     module.draw(*drawn(), STYLES.get(module, STYLE), [tmp_path / "figure.png"], **MORE.get(module, {}))
@@ -116,7 +124,7 @@ def test_drawing_leaves_matplotlib_as_it_was(module: ModuleType, drawn: Drawn, t
     assert pyplot.get_fignums() == []
 
 
-@each_figure
+@style_of_each
 def test_a_users_settings_do_not_change_the_figure(module: ModuleType, drawn: Drawn, tmp_path: Path) -> None:
     module.draw(*drawn(), STYLES.get(module, STYLE), [tmp_path / "plain.png"], **MORE.get(module, {}))
     with matplotlib.rc_context({"font.size": 20, "lines.linewidth": 9, "savefig.dpi": 50, "axes.facecolor": "red"}):

@@ -80,8 +80,16 @@ def covers(box: Bbox, other: Bbox, by: float) -> bool:
     return across > by and min(box.y1, other.y1) - max(box.y0, other.y0) > by
 
 
-@pytest.mark.parametrize("width", ["page", "column"])
-@pytest.mark.parametrize("study", STUDIES)
+# The quick run draws those with the most in the least room: many criteria on a page, long names in a column.
+QUICK = {("one model, thirteen criteria", "page"), ("two criteria of long names", "column")}
+LOOKS = [
+    pytest.param(study, width, marks=[] if (study, width) in QUICK else pytest.mark.slow)
+    for study in STUDIES
+    for width in ("page", "column")
+]
+
+
+@pytest.mark.parametrize(("study", "width"), LOOKS)
 @pytest.mark.parametrize("module", FIGURES, ids=lambda module: module.__name__.rpartition(".")[2])
 def test_figures_are_legible(module: ModuleType, study: str, width: str) -> None:
     check(FIGURES[module](STUDIES[study], {"width": width, "title": f"A title of {study} that takes a line or two"}))

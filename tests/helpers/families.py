@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+import pytest
 import torch
 import transformers
 from transformers import CONFIG_MAPPING, GenerationConfig, PretrainedConfig, PreTrainedModel
@@ -21,6 +22,8 @@ from pruning_regimes.models.layer_config import cut
 TEXT_ONLY = ("deepseek_v3", "gemma3_text", "gemma3n_text", "llama", "qwen2", "qwen3")
 Tensors = dict[str, torch.Tensor]
 FAMILIES = (*sorted(IMAGE_TEXT), *TEXT_ONLY)
+# Those of the quick run: the demo's two, common ones, layers that must stay for one reason or another, and text alone.
+QUICK = ("gemma3", "gemma4", "idefics3", "internvl", "llama", "llava", "qwen2_5_vl", "qwen3_vl")
 N_LAYERS, WORDS, VOCABULARY = 6, 100, 160
 # What a field is made, by its name; every width is the same, so that they fit together.
 SIZES = {
@@ -192,6 +195,11 @@ IMAGES: dict[str, dict[int, str]] = {
     "crossed": {1: "mllama"},
     "positioned": {4: "gemma4", 36: "fuyu"},
 }
+
+
+def quick_first(families: Iterable[str]) -> list[Any]:
+    """Families as parameters of a test; all but a few are left to `make test-all`."""
+    return [family if family in QUICK else pytest.param(family, marks=pytest.mark.slow) for family in families]
 
 
 def config(family: str) -> PretrainedConfig:

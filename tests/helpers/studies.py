@@ -37,6 +37,19 @@ CONFIG: dict[str, Any] = {
     "statistics": {"resamples": 200},
 }
 
+# With what needs losses, windows and gradients, so that each rule runs; of one model, because another one has as many
+# jobs again. That of two models is a test of its own (`test_another_model_concerns_that_model_only`).
+STUDY: dict[str, Any] = {
+    **CONFIG,
+    "models": {"demo-llava": CONFIG["models"]["demo-llava"]},
+    "criteria": {
+        **CONFIG["criteria"],
+        "perplexity": {"domains": ["math"]},
+        "taylor": {"domains": ["general"]},
+        "interlace": {"domains": ["math"]},
+    },
+}
+
 FIGURES = (
     "similarity",
     "token_groups",

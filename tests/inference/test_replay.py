@@ -17,7 +17,7 @@ from pruning_regimes.inference import prompts
 from pruning_regimes.inference.replay import Replay, depth_first, trie_size
 from pruning_regimes.models import loading
 from pruning_regimes.models.decoder import Removal, find_decoder, protected
-from tests.helpers.families import Tensors, build, images, words
+from tests.helpers.families import Tensors, build, images, quick_first, words
 from tests.models.test_families import PATHS, SUPPORTED
 
 # What these layers do depends on which layers there are after them, or they get slices of one product of matrices.
@@ -60,7 +60,7 @@ def equal(a: list, b: list) -> bool:
     return all(torch.equal(one, other) for pair, others in zip(a, b, strict=True) for one, other in zip(pair, others))  # noqa: B905
 
 
-@pytest.mark.parametrize("family", SUPPORTED)
+@pytest.mark.parametrize("family", quick_first(SUPPORTED))
 def test_variants_of_every_family_answer_as_alone(family: str) -> None:
     model, path = build(family), PATHS.get(family)
     inputs = images(family, model) or words()

@@ -22,7 +22,7 @@ from pruning_regimes.measurement import profiles, similarity
 from pruning_regimes.models import loading
 from pruning_regimes.models.decoder import find_decoder
 from pruning_regimes.tables.contracts import TOKEN_GROUPS
-from tests.helpers.families import images, words
+from tests.helpers.families import images, quick_first, words
 from tests.models.test_families import PATHS, SUPPORTED, model
 
 # Images come before the prompt's tokens there, so that it cannot be told which token is which.
@@ -200,7 +200,7 @@ def test_the_last_output_is_before_the_final_norm(loaded: loading.Loaded, sample
     assert abs(update(before, normed) - changed) > 1
 
 
-@pytest.mark.parametrize("family", SUPPORTED)
+@pytest.mark.parametrize("family", quick_first(SUPPORTED))
 def test_it_is_what_the_definitions_give_in_every_family(family: str) -> None:
     net = model(family)
     layers, inputs = find_decoder(net, PATHS.get(family)).layers, images(family, net) or words()

@@ -23,7 +23,17 @@ from pruning_regimes.jobs.errors import ModelError
 from pruning_regimes.models.decoder import Decoder, find_decoder, protected, pruned
 from pruning_regimes.models.layer_config import cut, receivers, text_config
 from tests.helpers import ROOT
-from tests.helpers.families import FAMILIES, Tensors, build, built_without, images, kind_of_images, model_class, words
+from tests.helpers.families import (
+    FAMILIES,
+    Tensors,
+    build,
+    built_without,
+    images,
+    kind_of_images,
+    model_class,
+    quick_first,
+    words,
+)
 
 TABLE = ROOT / "workflow" / "docs" / "families.md"
 WAYS = {"cache": {"use_cache": True}, "no cache": {"use_cache": False}, "beams": {"num_beams": 2}}
@@ -247,20 +257,20 @@ def table() -> str:
     return INTRO.format(version=transformers.__version__) + "".join(f"{line(family)}\n" for family in FAMILIES)
 
 
-@pytest.mark.parametrize("family", SUPPORTED)
+@pytest.mark.parametrize("family", quick_first(SUPPORTED))
 def test_a_pruned_model_is_one_built_without_the_layers_and_one_that_skips_them(family: str) -> None:
     row = examine(family)
     assert not row.refusal and row.checked and row.wrong == []
 
 
-@pytest.mark.parametrize("family", SUPPORTED)
+@pytest.mark.parametrize("family", quick_first(SUPPORTED))
 def test_the_layers_that_must_stay_are_known(family: str) -> None:
     row, expected = examine(family), PROTECTED.get(family, {})
     assert row.protected.keys() == expected.keys()
     assert all(expected[layer] in reason for layer, reason in row.protected.items())
 
 
-@pytest.mark.parametrize("family", sorted(PROTECTED.keys() - {"mllama"}))
+@pytest.mark.parametrize("family", quick_first(sorted(PROTECTED.keys() - {"mllama"})))
 def test_a_layer_without_which_the_rest_is_another_model_cannot_be_removed(family: str) -> None:
     for layer, reason in examine(family).protected.items():
         if VISUAL not in reason:
@@ -283,7 +293,9 @@ def test_a_layer_with_a_projector_of_its_own_cannot_be_removed() -> None:
 
 
 @pytest.mark.parametrize("removed", [[0], [1], [0, 1, 5]], ids=str)
-@pytest.mark.parametrize("family", ["cohere_compass", "cosmos3_omni", "qwen3_omni_moe_thinker", "qwen3_vl"])
+@pytest.mark.parametrize(
+    "family", quick_first(["cohere_compass", "cosmos3_omni", "qwen3_omni_moe_thinker", "qwen3_vl"])
+)
 def test_visual_features_of_a_layer_that_goes_move_to_where_a_smaller_model_adds_them(
     family: str, removed: list[int]
 ) -> None:
@@ -297,7 +309,7 @@ def test_visual_features_of_a_layer_that_goes_move_to_where_a_smaller_model_adds
         assert _unequal({"logits": whole(**inputs["cache"], use_cache=False).logits}, found)
 
 
-@pytest.mark.parametrize("family", [family for family in SUPPORTED if kind_of_images(family)])
+@pytest.mark.parametrize("family", quick_first(family for family in SUPPORTED if kind_of_images(family)))
 def test_images_matter_where_they_are_said_to_be_checked(family: str) -> None:
     assert "images" in examine(family).checked
     whole = model(family)
@@ -307,7 +319,7 @@ def test_images_matter_where_they_are_said_to_be_checked(family: str) -> None:
         assert not torch.equal(whole(**seen).logits, whole(**others).logits)
 
 
-@pytest.mark.parametrize("family", SUPPORTED)
+@pytest.mark.parametrize("family", quick_first(SUPPORTED))
 def test_the_config_alone_names_no_layer_that_can_be_removed(family: str) -> None:
     stated = json.loads(model(family).config.to_json_string())
     expected = {layer for layer, reason in PROTECTED.get(family, {}).items() if reason in FORESEEN}
@@ -343,6 +355,7 @@ def test_a_family_that_cannot_be_pruned_says_why(family: str) -> None:
             pass
 
 
+@pytest.mark.slow  # looks at every family
 def test_the_table_of_families_is_what_was_found() -> None:
     assert TABLE.read_text() == table()
 

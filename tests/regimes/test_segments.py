@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import combinations, product
 
 import numpy as np
@@ -39,7 +40,11 @@ from tests.simulations import (  # fmt: skip
     study,
 )
 
-N_STUDIES = 200
+# The quick run takes fewer studies, and the same bounds: of 60 studies, at least 57 must be recovered. A method that
+# recovers 98%, as in the docs' simulations, would have fewer once in 31 times, were the seeds not fixed; one that
+# recovers 85% has fewer in 98 of 100 (binomial).
+N_STUDIES = [60, pytest.param(200, marks=pytest.mark.slow)]
+found_once = cache(found_segments)  # the studies of the larger number begin with those of the smaller
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +61,9 @@ def normal(y: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> float:
     return -0.5 * (residual @ np.linalg.solve(covariance, residual) + logdet + len(y) * np.log(2 * np.pi))
 
 
-def test_three_planted_regimes_are_recovered_within_one_budget_in_95_percent_of_studies() -> None:
-    found = [found_segments(THREE, seed) for seed in range(N_STUDIES)]
+@pytest.mark.parametrize("n_studies", N_STUDIES)
+def test_three_planted_regimes_are_recovered_within_one_budget_in_95_percent_of_studies(n_studies: int) -> None:
+    found = [found_once(THREE, seed) for seed in range(n_studies)]
     assert np.mean([recovered(segments) for segments in found]) >= 0.95
     held = [holds for segments in found if names(segments) == THREE_NAMES for holds in inside(segments)]
     assert np.mean(held) >= 0.93

@@ -108,6 +108,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[subproces
     return directory, done
 
 
+@pytest.mark.slow
 def test_the_runs_went_as_they_should(runs: tuple[Path, list[subprocess.CompletedProcess[str]]]) -> None:
     directory, (good, report, failed, wrong) = runs
     assert good.returncode == report.returncode == 0 and failed.returncode and wrong.returncode
@@ -116,6 +117,7 @@ def test_the_runs_went_as_they_should(runs: tuple[Path, list[subprocess.Complete
     assert "bugdets: unknown key in the config" in wrong.stderr
 
 
+@pytest.mark.slow
 def test_no_secret_is_in_any_file_or_output(runs: tuple[Path, list[subprocess.CompletedProcess[str]]]) -> None:
     directory, done = runs
     written = files(directory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from pruning_regimes import api, tables
 from pruning_regimes.criteria import registry
 from pruning_regimes.tables.contracts import DENSE
-from tests.helpers.studies import CONFIG, computed_answers, planned, snakemake
+from tests.helpers.studies import STUDY, computed_answers, planned, snakemake
 
 OWN = '''"""Criteria of a user."""
 
@@ -47,16 +48,18 @@ CRITERIA: dict[str, Any] = {
     "first_middle": {"position": "first"},
     "small_update": {"domain": "math"},
 }
+pytestmark = pytest.mark.slow  # each criterion is tested by itself in tests/criteria, and a study with five of them
 MEASURING = {"similarity", "windows", "losses", "importance"}
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """A finished study of one model and one benchmark, and its config."""
-    directory = tmp_path_factory.mktemp("criteria")
+def study(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A finished study of one model and one benchmark, and its config; its similarities were there already."""
+    directory = tmp_path_factory.mktemp("criteria") / "copy"
+    subprocess.run(["cp", "-a", str(finished), str(directory)], check=True)
     (directory / "own.py").write_text(OWN)
-    config = copy.deepcopy(CONFIG)
-    del config["models"]["demo-idefics3"], config["benchmarks"]["attributes"]
+    config = copy.deepcopy(STUDY)
+    del config["benchmarks"]["attributes"]
     config |= {"criteria": copy.deepcopy(CRITERIA), "criteria_path": "own.py", "budgets": [1, 3]}
     config["stability"] = {"resamples": 20}
     snakemake(directory, config)

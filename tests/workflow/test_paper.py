@@ -21,7 +21,7 @@ from tests.helpers import ROOT, miniatures
 from tests.helpers.studies import planned, snakemake
 
 N = 12
-# Of either group; several images, groups of questions, upstream's own files. All are in test_known_benchmarks.
+# Of either group; several images, groups of questions, upstream's own files. All are in benchmarks/test_known.py.
 SOME = ("mathvista", "wemath", "geoqa", "chartqa", "mmmu", "mme", "textvqa")
 STUDIES = ("paper", "smoke", "beyond")
 
@@ -99,6 +99,7 @@ def test_gpu_hours_grow_with_variants_and_questions() -> None:
     assert estimates.gpu_hours(2, 10, {"a": (100, 16), "b": (100, 16)}) == pytest.approx(2 * one)
 
 
+@pytest.mark.slow
 def test_the_papers_flow_on_miniature_benchmarks(tmp_path: Path) -> None:
     model, processor = demo_models.build("idefics3", seed=3)
     model.save_pretrained(tmp_path / "model")
@@ -106,7 +107,7 @@ def test_the_papers_flow_on_miniature_benchmarks(tmp_path: Path) -> None:
     config = copy.deepcopy(shipped("paper"))
     config["models"] = {"tiny": {"path": "model", "dtype": "float32"}}
     config["budgets"] = [1, 0.4]
-    # One of each need; all of them run in test_criteria_workflow.
+    # One of each need; all of them run in test_criteria.
     some = ("math_aware", "sleb", "taylor", "interlace", "random")
     config["criteria"] = {key: config["criteria"][key] for key in some}
     for domain in config["domains"].values():
