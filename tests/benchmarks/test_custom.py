@@ -312,16 +312,16 @@ def test_links_of_a_hub_cache_are_followed_within_the_data_set(tmp_path: Path, l
     cache = tmp_path / "datasets--owner--name"
     snapshot = cache / "snapshots" / "c0ffee"
     (cache / "blobs").mkdir(parents=True)
-    (cache / linked).write_bytes(picture(1))
+    (cache / linked).write_bytes(picture(1)["bytes"])
     (snapshot / named).parent.mkdir(parents=True)
     (snapshot / named).symlink_to(cache / linked)
     file = snapshot / "q.jsonl"
     file.write_text(json.dumps({"question": "What?", "answers": ["a"], "images": [named]}))
     entry = {"source": "custom", "path": str(file), "answer_type": "exact"}
-    assert benchmarks.load("mine", entry, 0)["images"][0].to_list() == [picture(1)]
+    assert benchmarks.load("mine", entry, 0)["images"][0].to_list() == [picture(1)["bytes"]]
     other = tmp_path / "datasets--other--name" / "blobs" / "secret"
     other.parent.mkdir(parents=True)
-    other.write_bytes(picture(1))
+    other.write_bytes(picture(1)["bytes"])
     (snapshot / named).unlink()
     (snapshot / named).symlink_to(other)
     with pytest.raises(DataError, match="lies outside its folder"):
