@@ -297,3 +297,32 @@ def test_some_benchmarks_are_not_on_the_hub(hub: Any, tmp_path: Path) -> None:
         _public("tabmwp")
     with pytest.raises(DataError, match=r"holds no copy of GeoQA; expected test_questions\.jsonl in it"):
         _public("geoqa", path=str(tmp_path))
+
+
+def test_an_image_that_no_model_could_be_shown_is_named(tmp_path: Path) -> None:
+    (tmp_path / "1.png").write_bytes(b"no image")
+    file = tmp_path / "q.jsonl"
+    file.write_text(json.dumps({"question": "What?", "answers": ["a"], "images": ["1.png"]}))
+    with pytest.raises(DataError, match=r"The image '1\.png' in .* cannot be used: it is none of PNG, JPEG"):
+        benchmarks.load("mine", {"source": "custom", "path": str(file), "answer_type": "exact"}, 0)
+
+
+@pytest.mark.parametrize(("linked", "named"), [("blobs/ab12", "1.png"), ("blobs/ab12", "sub/1.png")])
+def test_links_of_a_hub_cache_are_followed_within_the_data_set(tmp_path: Path, linked: str, named: str) -> None:
+    cache = tmp_path / "datasets--owner--name"
+    snapshot = cache / "snapshots" / "c0ffee"
+    (cache / "blobs").mkdir(parents=True)
+    (cache / linked).write_bytes(picture(1)["bytes"])
+    (snapshot / named).parent.mkdir(parents=True)
+    (snapshot / named).symlink_to(cache / linked)
+    file = snapshot / "q.jsonl"
+    file.write_text(json.dumps({"question": "What?", "answers": ["a"], "images": [named]}))
+    entry = {"source": "custom", "path": str(file), "answer_type": "exact"}
+    assert benchmarks.load("mine", entry, 0)["images"][0].to_list() == [picture(1)["bytes"]]
+    other = tmp_path / "datasets--other--name" / "blobs" / "secret"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(picture(1)["bytes"])
+    (snapshot / named).unlink()
+    (snapshot / named).symlink_to(other)
+    with pytest.raises(DataError, match="lies outside its folder"):
+        benchmarks.load("mine", entry, 0)

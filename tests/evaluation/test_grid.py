@@ -209,7 +209,7 @@ def test_an_image_that_cannot_be_decoded_costs_its_answer_only(
     _, answers = run(loaded, damaged, variants.head(1), tmp_path / "p")
     _, intact = run(loaded, questions, variants.head(1), tmp_path / "q")
     assert answers["finish_reason"].to_list().count("error") == 1
-    assert "cannot be decoded" in answers["error"][1]
+    assert "cannot be opened" in answers["error"][1]
     others = pl.int_range(pl.len()) != 1
     assert answers.filter(others).equals(intact.filter(others))
 

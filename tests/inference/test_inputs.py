@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from pruning_regimes import benchmarks, calibration, tables
 from pruning_regimes.demo import datasets
 from pruning_regimes.evaluation import grid
-from pruning_regimes.inference import prompts
+from pruning_regimes.inference import pictures, prompts
 from pruning_regimes.jobs.errors import DataError, ModelError
 from pruning_regimes.measurement import similarity
 from pruning_regimes.models import loading
@@ -67,16 +67,21 @@ def test_an_image_of_any_mode_is_read_as_its_colours(mode: str) -> None:
 
 
 @pytest.mark.parametrize("form", ["PNG", "TIFF"])
-def test_an_image_of_16_bits_keeps_its_greys(form: str) -> None:
-    greys = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    (one,) = prompts.decode([encoded(Image.fromarray(greys.astype(np.uint16) * 257), form)])
-    assert one.mode == "RGB" and np.array_equal(np.asarray(one), np.stack([greys] * 3, axis=2))
+def test_an_image_of_16_bits_is_what_plain_transformers_makes_of_it_and_is_not_used_if_that_is_white(form: str) -> None:
+    greys = np.arange(256, dtype=np.uint16).reshape(16, 16)
+    for values, fits in ((greys, True), (greys * 257, False)):
+        file = encoded(Image.fromarray(values), form)
+        (one,) = prompts.decode([file])
+        assert one.mode == "RGB" and np.array_equal(np.asarray(one), np.stack([np.minimum(values, 255)] * 3, axis=2))
+        assert (pictures.unfit(file) is None) == fits
 
 
 @pytest.mark.parametrize("dtype", [np.int32, np.float32])
 def test_an_image_without_a_known_range_is_a_data_error(dtype: type) -> None:
     image = Image.fromarray(np.ones((4, 4), dtype=dtype))
-    with pytest.raises(DataError, match=r"An image has pixels of 32 bits \(mode [IF]\); store it with 8 or 16 bits"):
+    with pytest.raises(
+        DataError, match=r"An image has pixels of 32 bits \(mode [IF]\); store it with 8 bits a channel"
+    ):
         prompts.decode([encoded(image, "TIFF")])
 
 
@@ -94,7 +99,7 @@ def test_a_damaged_image_is_a_data_error() -> None:
 
 
 def test_an_image_too_large_to_decode_is_a_data_error() -> None:
-    with pytest.raises(DataError, match="cannot be decoded"):
+    with pytest.raises(DataError, match="cannot be opened"):
         prompts.decode([encoded(Image.new("1", (20000, 20000)))])
 
 
@@ -109,7 +114,9 @@ def test_a_broken_calibration_image_is_named(loaded: loading.Loaded) -> None:
     table = datasets.calibration_table(["chart"], 2, 0)
     images = [table["images"].to_list()[0], [b"x"]]
     table = table.with_columns(images=pl.Series(images, dtype=pl.List(pl.Binary)))
-    with pytest.raises(DataError, match=f"^Calibration sample '{table['sample_id'][1]}': An image of 1 bytes"):
+    with pytest.raises(
+        DataError, match=f"^Calibration sample '{table['sample_id'][1]}': An image cannot be opened: .*1 bytes"
+    ):
         similarity.measure(loaded, table, 2)
 
 

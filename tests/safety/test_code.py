@@ -200,7 +200,7 @@ def test_no_program_is_started_for_an_image(tmp_path: Path, canary: Path, monkey
     monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)  # looked for anew
     buffer = io.BytesIO()
     Image.new("RGB", (4, 4)).save(buffer, "EPS")
-    with pytest.raises(DataError, match=r"cannot be decoded"):
+    with pytest.raises(DataError, match=r"cannot be (opened|used)"):
         prompts.decode([buffer.getvalue()])
     table = pl.DataFrame({"sample_id": ["a"], "question": ["?"], "images": [[buffer.getvalue()]]})
     assert len(contamination.check({"d": table}, {"b": table})) == 1  # by its bytes

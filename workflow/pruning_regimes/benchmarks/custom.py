@@ -111,7 +111,7 @@ def _question(
     return {
         "sample_id": name,
         "question": str(question),
-        "images": list(sources.images(row, columns["images"])),
+        "images": sources.usable(f"{at}: question '{name}'", sources.images(row, columns["images"])),
         "choices": choices or None,
         "answers": answers,
         "answer_type": kind,

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +18,7 @@ import pyarrow.dataset as arrow
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 
+from pruning_regimes.inference.pictures import unfit
 from pruning_regimes.jobs.errors import DataError, brief
 
 Row = dict[str, Any]
@@ -119,12 +121,15 @@ class Files:
 def image_file(folder: Path, name: str) -> bytes:
     """The bytes of an image below a folder.
 
-    Raises: DataError if the name leads out of the folder, or there is no such file.
+    Raises: DataError if the name leads out of the folder, there is no such file, or no model could be shown it.
     """
     path = _below(folder, name, "image")
     if not path.is_file():
         raise DataError(f"The image '{brief(name)}' is not in '{folder}'.")
-    return path.read_bytes()
+    encoded = path.read_bytes()
+    if fault := unfit(encoded):
+        raise DataError(f"The image '{brief(name)}' in '{folder}' cannot be used: {fault}.")
+    return encoded
 
 
 def _below(folder: Path, name: str, what: str) -> Path:
@@ -135,12 +140,24 @@ def _below(folder: Path, name: str, what: str) -> Path:
     try:
         path = (folder / name).resolve()
         path.is_file()  # fails where no file system can have the name
-        inside = path.is_relative_to(folder.resolve())
+        inside = path.is_relative_to(folder.resolve()) or _in_cache(folder, name, path)
     except (OSError, ValueError, RuntimeError) as error:  # too long, a null character, links in a circle
         raise DataError(f"The {what} '{brief(name)}' is no name of a file.") from error
     if not inside:
         raise DataError(f"The {what} '{brief(name)}' lies outside its folder '{folder}'; it must be below it.")
     return path
+
+
+def _in_cache(folder: Path, name: str, path: Path) -> bool:
+    """Whether a name below a snapshot in the hub's cache is a link to a file that the cache keeps of that data set.
+
+    `hf download` leaves `datasets--OWNER--NAME/snapshots/COMMIT/FILE` as links to `datasets--OWNER--NAME/blobs/HASH`.
+    """
+    stated = Path(os.path.abspath(folder / name))
+    if not stated.is_relative_to(os.path.abspath(folder)):
+        return False
+    caches = [parent.parent for parent in stated.parents if parent.name == "snapshots"]
+    return any(path.is_relative_to((cache / "blobs").resolve()) for cache in caches)
 
 
 def _check_parts(directory: Path) -> None:
@@ -300,6 +317,18 @@ def field(row: Mapping[str, Any], name: str) -> Any:
     found: Any = row
     for part in name.split("."):
         found = found.get(part) if isinstance(found, Mapping) else None
+    return found
+
+
+def usable(at: str, found: Iterable[bytes]) -> list[bytes]:
+    """Encoded images, each of which a model can be shown.
+
+    Raises: DataError naming the first that cannot be, and why; `at` is the row's name.
+    """
+    found = list(found)
+    for number, encoded in enumerate(found, 1):
+        if fault := unfit(encoded):
+            raise DataError(f"{at}: image {number} cannot be used: {fault}.")
     return found
 
 

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import polars as pl
 
-from pruning_regimes.inference.pictures import opened, rgb
+from pruning_regimes.inference.pictures import rgb, size
 from pruning_regimes.jobs.errors import DataError
 
 # sample_id of the domain, and the first sample of the benchmark that it matches by its image, or by its question.
@@ -122,10 +122,10 @@ def _parts(rows: Sequence[int]) -> Iterator[Sequence[int]]:
 def _describe(image: bytes) -> tuple[str, str | None]:
     """Digest of a file, and the image's size as in its header."""
     try:
-        size = "{}x{}".format(*opened(image).size)
+        shape = "{}x{}".format(*size(image))
     except Exception:  # damaged files make the decoders raise almost anything
-        size = None
-    return hashlib.blake2b(image, digest_size=16).hexdigest(), size
+        shape = None
+    return hashlib.blake2b(image, digest_size=16).hexdigest(), shape
 
 
 def _pixel_digest(image: bytes) -> str | None:

@@ -52,6 +52,6 @@ def sample(at: str, schema: str, columns: Mapping[str, Any], row: Mapping[str, A
         raise DataError(f"{at} is not of the schema '{schema}'; it has the columns {', '.join(row)}.") from error
     if not isinstance(asked, str) or not MARK.sub("", asked).strip():
         raise DataError(f"{at} has no question.")
-    images = list(sources.images(row, image_columns(schema, columns)))
+    images = sources.usable(at, sources.images(row, image_columns(schema, columns)))
     answer = None if said is None else str(said)
     return {"question": MARK.sub("", asked).strip(), "images": images, "answer": answer}

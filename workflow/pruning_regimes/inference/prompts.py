@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from transformers import BatchFeature, PreTrainedModel, ProcessorMixin
 
-from pruning_regimes.inference.pictures import UNREADABLE, opened, rgb
+from pruning_regimes.inference.pictures import UNREADABLE, reason, rgb, size
 from pruning_regimes.jobs.errors import DataError, ModelError
 from pruning_regimes.models.loading import Loaded
 
@@ -111,7 +111,7 @@ def decode(images: Sequence[bytes]) -> list[Image.Image]:
         try:
             decoded.append(rgb(encoded))
         except UNREADABLE as error:
-            raise DataError(f"An image of {len(encoded)} bytes cannot be decoded.") from error
+            raise DataError(f"An image cannot be opened: {reason(error, len(encoded))}.") from error
     return decoded
 
 
@@ -126,7 +126,7 @@ def lengths(loaded: Loaded, prompts: Sequence[str], images: Sequence[Sequence[by
 
 def _squares(image: bytes) -> int:
     try:
-        width, height = opened(image).size
+        width, height = size(image)
     except UNREADABLE:
         return sys.maxsize
     return width * height // SQUARE**2
