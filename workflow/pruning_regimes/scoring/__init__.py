@@ -28,6 +28,7 @@ from pruning_regimes.scoring import (
     text,
     yesno,
 )
+from pruning_regimes.scoring.reading import reading, reading_all, reading_whole
 from pruning_regimes.scoring.verdict import AnswerType, Question, Rule, Verdict
 from pruning_regimes.tables import frame
 from pruning_regimes.tables.contracts import ERROR, UNPARSED
@@ -40,16 +41,22 @@ def _any(at: str, question: Question) -> None:
     """Any answer will do."""
 
 
-def _type(clean: Rule, upstream: Rule | None = None, check: Callable[[str, Question], None] = _any) -> AnswerType:
-    return AnswerType(text.reading(clean), text.taking_all(upstream or clean), check)
+def _type(
+    clean: Rule,
+    upstream: Rule | None = None,
+    check: Callable[[str, Question], None] = _any,
+    read: Callable[[Rule], Rule] = reading,
+) -> AnswerType:
+    return AnswerType(read(clean), text.taking_all(upstream or clean), check)
 
 
 _letter = partial(_type, letters.letter, check=letters.check_letters)
+_whole = partial(_type, read=reading_whole)
 _yesno = partial(_type, yesno.yesno, check=yesno.check_yesno)
 
 ANSWER_TYPES: dict[str, AnswerType] = {
-    "exact": _type(text.exact),
-    "integer": _type(numbers.integer, check=numbers.check_integers),
+    "exact": _whole(text.exact),
+    "integer": _whole(numbers.integer, check=numbers.check_integers),
     "choice": _type(letters.choice, check=letters.check_choices),
     "letter": _letter(),
     "letter_mmmu": _letter(letters_upstream.by(letters_upstream.mmmu)),
@@ -60,12 +67,12 @@ ANSWER_TYPES: dict[str, AnswerType] = {
     "letter_geoqa": _letter(letters_upstream.by(letters_upstream.geoqa)),
     "letter_vlmevalkit": _letter(letters_upstream.by(letters_upstream.vlmevalkit)),
     "letter_lmms": _letter(letters_upstream.by(letters_upstream.lmms)),
-    "relaxed": _type(numbers.relaxed, numbers.relaxed_upstream),
-    "anls": _type(strings.anls, strings.anls_upstream),
-    "vqa": _type(strings.vqa, check=strings.check_vqa),
-    "word": _type(numbers.word),
-    "ocr": _type(strings.ocr),
-    "gqa": _type(strings.gqa),
+    "relaxed": _whole(numbers.relaxed, numbers.relaxed_upstream),
+    "anls": _whole(strings.anls, strings.anls_upstream),
+    "vqa": _whole(strings.vqa, check=strings.check_vqa),
+    "word": _whole(numbers.word),
+    "ocr": _type(strings.ocr, read=reading_all),
+    "gqa": _whole(strings.gqa),
     "yesno": _yesno(),
     "yesno_pope": _yesno(yesno.pope_upstream),
     "yesno_mme": _yesno(yesno.mme_upstream),

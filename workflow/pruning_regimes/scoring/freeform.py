@@ -15,6 +15,10 @@ from pruning_regimes.tables.contracts import UNPARSED
 SHORT = 40  # characters of a response that may be an answer as a whole
 EQUALS = re.compile(r"(?:=|\\approx|\u2248)\s*([^=\n]{1,80})$")
 TUPLE = re.compile(r"\b(?:is|are|be)\s{1,3}\$?([(\[][^()\[\]\n]{1,60}[)\]])[$.]{0,2}$")
+# Signs, single letters, commands, functions and what joins solutions.
+SYMBOLIC = re.compile(
+    r"(?:\\[A-Za-z]{1,12}|\b(?:or|and|sqrt|sin|cos|tan|log|ln|pi)\b|\b[A-Za-z]\b|\d++[A-Za-z]?|[^\w\n])+"
+)
 MARKED = re.compile(r"\*\*([^*\n]{1,60})\*\*|\$([^$\n]{1,80})\$")
 
 
@@ -32,7 +36,7 @@ def final_value(text: str) -> tuple[str | None, str]:
         "boxed{" not in text
         and "\n" not in text
         and len(text) <= SHORT
-        and (value(lone) is not None or " " not in lone)
+        and (value(lone) is not None or " " not in lone or _symbolic(lone))
     ):
         return lone, "whole"
     part = final_part(text)
@@ -54,6 +58,11 @@ def final_value(text: str) -> tuple[str | None, str]:
     if len(distinct) == 1:
         return distinct.pop(), "number"
     return (lone, "whole") if len(text) <= SHORT and not distinct else (None, UNPARSED)
+
+
+def _symbolic(text: str) -> bool:
+    """Whether a text is a tuple, an interval, a ratio or another expression with spaces, and not words or an equation."""
+    return SYMBOLIC.fullmatch(text) is not None and re.search(r"\d|[-+^]", text) is not None and text.count("=") != 1
 
 
 def _stated(part: str) -> str | None:

@@ -12,6 +12,7 @@ import string
 from collections.abc import Sequence
 
 from pruning_regimes.jobs.errors import DataError, nearest
+from pruning_regimes.scoring.mathematics import equal
 from pruning_regimes.scoring.text import conclusions, final_part, normalise, same_text, sentences
 from pruning_regimes.scoring.verdict import NOTHING, Question, Verdict
 from pruning_regimes.tables.contracts import UNPARSED
@@ -77,6 +78,13 @@ def read(text: str, options: Sequence[str], letters: str) -> tuple[str | None, s
         said = _in_part(part[0], options, letters)
         if said is not None:
             return (said, part[1]) if said else (None, UNPARSED)
+        later = final_part(text[text.rfind(part[0]) + len(part[0]) :]) if part[1] == "boxed" else None
+        if later and (said := _in_part(later[0], options, letters)):
+            return said, later[1]
+        if part[1] != "cue":
+            # A final answer that names no option is one by its value, or none: no option's text elsewhere is taken.
+            same = [place for place, option in zip(letters, options, strict=False) if equal(option, part[0])]
+            return (same[0], part[1]) if len(same) == 1 else (None, UNPARSED)
     for find, method in ((_leading, "leading"), (_standing, "letter")):
         said = find(text, letters)
         if said is not None:
@@ -194,29 +202,13 @@ def _degrees(text: str) -> str:
 
 
 def choice(response: str, question: Question) -> Verdict:
-    """1 if the response names the right option: by its letter ("B", "(B)", "B. red") or by its text.
-
-    A letter with a reason counts unless the reason names the letter of another option. `answers` are options' texts.
-    """
-    options = list(question.choices)
-    chosen, method = _by_letter(response.strip(), options), "letter"
-    if chosen is None:
-        same = same_text(response, options)
-        chosen, method = (options[same[0]], "option text") if len(same) == 1 else (None, UNPARSED)
-    return Verdict(chosen, float(chosen is not None and chosen in question.answers), method)
-
-
-LETTER = re.compile(r"\(?([A-Za-z])\)?(?:[.:)]\s*(.*))?", re.DOTALL)
-
-
-def _by_letter(response: str, options: Sequence[str]) -> str | None:
-    match, lettered = LETTER.fullmatch(response), dict(zip(LETTERS, options, strict=False))
-    said = match[1].upper() if match else ""
-    if said not in lettered:
-        return None
-    reason = match[2] or ""
-    others = lettered.keys() & set(re.findall(r"\b[A-Z]\b", reason)) - {said}
-    return lettered[said] if not others or normalise(reason) == normalise(lettered[said]) else None
+    """1 if the response names the right option, by its letter or by its text; `answers` are options' texts."""
+    letters = LETTERS[: len(question.choices)]
+    said, method = read(response, question.choices, letters)
+    if said is None:
+        return NOTHING
+    option = question.choices[letters.index(said)]
+    return Verdict(option, float(option in question.answers), method)
 
 
 def check_letters(at: str, question: Question) -> None:

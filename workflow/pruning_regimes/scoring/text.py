@@ -9,14 +9,14 @@ from pruning_regimes.scoring.verdict import NOTHING, Question, Rule, Verdict
 
 LIMIT = 16_000  # characters of a response that are read: bounds the time of every rule
 MINUS = str.maketrans("\u2212\u2013", "--")  # minus sign, en dash
-REASONING = re.compile(r"<(/?)(?:think|thinking|reasoning|thought)>", re.IGNORECASE)
-SPECIAL = re.compile(r"</?s>|<\|[A-Za-z_]{1,30}\|>")  # ends of turns that a tokenizer let through
 # What comes right before an answer. Gaps are bounded, so that a search takes linear time.
 CUE = re.compile(
     r"\banswers?[*_]{0,3}(?:\s+(?:to|for|of)\s[^.:\n]{1,120}?)?"
     r"(?:\s{0,3}[*_]{0,3}\s{0,3}[:=]|\s{1,3}(?:is|are|would\sbe|should\sbe|must\sbe)\b)"
     r"|\b(?:correct|right|best|final|most\sappropriate)\s+(?:option|choice|statement)[*_]{0,3}(?:\s+is\b|\s{0,3}:)"
-    r"|\b(?:option|choice)\s+is\b|\bI(?:\swould)?\s(?:choose|select|pick)\b",
+    r"|\b(?:option|choice)\s+(?:letter\s+)?is\b|\bI(?:\swould)?\s(?:choose|select|pick)\b"
+    # "The answer is", "hence choose", "option X" in Chinese.
+    r"|\u7b54\u6848\s?(?:\u662f|\u4e3a|[:\uff1a])|(?:\u6545|\u56e0\u6b64|\u6240\u4ee5|\u5e94)\u9009|\u9009\u9879(?=[A-Z])",
     re.IGNORECASE,
 )
 OPENED, CLOSED = re.compile(r"<answer>", re.IGNORECASE), re.compile(r"</answer>", re.IGNORECASE)
@@ -33,31 +33,6 @@ def bounded(text: str) -> str:
     return text if len(text) <= LIMIT else f"{text[: LIMIT // 2]}\n{text[-LIMIT // 2 :]}"
 
 
-def without_reasoning(text: str) -> str:
-    """What a reader sees: no reasoning in tags, closed or cut off, and no special tokens.
-
-    A text with nothing after its reasoning is what stands before it.
-    """
-    marks = list(REASONING.finditer(text))
-    closing = [mark for mark in marks if mark[1]]
-    after = text[closing[-1].end() :] if closing else text
-    opening = REASONING.search(after)
-    after = after[: opening.start()] if opening else after
-    if marks and not after.strip():
-        after = text[: marks[0].start()] if not marks[0][1] else ""
-    return SPECIAL.sub("", after).strip()
-
-
-def reading(rule: Rule) -> Rule:
-    """The rule, given what a reader sees of a response."""
-
-    def read(response: str, question: Question) -> Verdict:
-        # The reasoning goes first: it may be longer than what is read.
-        return rule(bounded(without_reasoning(response)), question)
-
-    return read
-
-
 def taking_all(rule: Rule) -> Rule:
     """The rule, given a response as it is, but for its length."""
 
@@ -72,12 +47,15 @@ def whole_verdict(extracted: str, score: float) -> Verdict:
     return Verdict(extracted, score, "whole") if extracted.strip() else NOTHING
 
 
+BOXED = re.compile(r"boxed\s?\{")
+
+
 def boxed(text: str) -> str | None:
     r"""What stands in the last \boxed{...}; to the end of the text if it is not closed."""
-    start = text.rfind("boxed{")
-    if start < 0:
+    opened = list(BOXED.finditer(text))
+    if not opened:
         return None
-    start, depth = start + len("boxed{"), 1
+    start, depth = opened[-1].end(), 1
     for position in range(start, len(text)):
         depth += {"{": 1, "}": -1}.get(text[position], 0)
         if depth == 0:
