@@ -1,14 +1,14 @@
 # make demo: from a clean clone to the figures. make test: the tests. make bench: the speed, to results/bench/.
+# make test-gpu: a GPU against the CPU. DEVICE is cpu for bench and cuda for test-gpu unless it is set.
 # Each sets up .venv first. make test-slurm, make test-s3: a study on a SLURM of this machine (tests/slurm/install.sh
 # installs it), and with its results in object storage; these set up .venv-cluster.
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
-DEVICE ?= cpu
 REPEATS ?= 2
 BIN := .venv/bin
 SNAKEMAKE := $(BIN)/snakemake --cores $(CORES)
 
-.PHONY: demo test test-faults test-slurm test-s3 test-conda bench lint install clean
+.PHONY: demo test test-faults test-slurm test-s3 test-conda test-gpu bench lint install clean
 
 demo: install
 	$(SNAKEMAKE) --rerun-incomplete
@@ -34,8 +34,12 @@ test-s3: .venv-cluster/installed
 test-conda: install
 	$(BIN)/python -m pytest --override-ini addopts="-q -rs" tests/conda
 
+# On a machine without this project's environment: PYTHONPATH=workflow python -m tests.gpu
+test-gpu: install
+	PYTHONPATH=workflow $(BIN)/python -m tests.gpu --device $(or $(DEVICE),cuda)
+
 bench: install
-	$(BIN)/python -m tests.speed --device $(DEVICE) --repeats $(REPEATS) --cores $(CORES)
+	$(BIN)/python -m tests.speed --device $(or $(DEVICE),cpu) --repeats $(REPEATS) --cores $(CORES)
 
 lint: install
 	$(BIN)/ruff check .
