@@ -2,9 +2,9 @@
 # to run before a commit. make bench: the speed, to results/bench/. Each sets up .venv first.
 # make test-slurm, make test-s3: a study on a SLURM of this machine (tests/slurm/install.sh installs it), and with its
 # results in object storage; make test-conda: in environments that Snakemake makes.
+# make test-gpu: a GPU against the CPU. DEVICE is cpu for bench and cuda for test-gpu unless it is set.
 PYTHON ?= python3
 CORES ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
-DEVICE ?= cpu
 REPEATS ?= 2
 BIN := .venv/bin
 # The greedy scheduler plans as well for one machine, without starting a solver for every choice of jobs.
@@ -13,7 +13,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c envs/constraint
 # Without pytest's usual options: these tests run one after the other, and other tests leave them out.
 ALONE := $(BIN)/python -m pytest --override-ini addopts="-q -rs --strict-markers"
 
-.PHONY: demo check test test-all test-faults test-slurm test-s3 test-conda bench lint install install-cluster clean
+.PHONY: demo check test test-all test-faults test-slurm test-s3 test-conda test-gpu bench lint install install-cluster clean
 
 demo: install
 	$(SNAKEMAKE) --rerun-incomplete
@@ -43,8 +43,12 @@ test-s3: install-cluster
 test-conda: install
 	$(ALONE) tests/conda
 
+# On a machine without this project's environment: PYTHONPATH=workflow python -m tests.gpu
+test-gpu: install
+	PYTHONPATH=workflow $(BIN)/python -m tests.gpu --device $(or $(DEVICE),cuda)
+
 bench: install
-	$(BIN)/python -m tests.speed --device $(DEVICE) --repeats $(REPEATS) --cores $(CORES)
+	$(BIN)/python -m tests.speed --device $(or $(DEVICE),cpu) --repeats $(REPEATS) --cores $(CORES)
 
 lint: install
 	$(BIN)/ruff check .

@@ -24,23 +24,10 @@ from pruning_regimes.inference import prompts
 from pruning_regimes.jobs.errors import DataError, ModelError
 from pruning_regimes.models import loading
 from pruning_regimes.models.decoder import find_decoder, protected, pruned
-from pruning_regimes.models.identity import variant_id
-from pruning_regimes.tables import frame
-from pruning_regimes.tables.contracts import DENSE
 from tests.helpers.families import build, built_without, images, words
+from tests.helpers.variants import variants
 
 PLAN = Plan(questions=3, repeats=2, new_tokens=4)
-
-
-def variants(n_layers: int, *removed: list[int]) -> pl.DataFrame:
-    """A variants table: the dense model, and one without each of some layer sets."""
-    rows = []
-    for number, gone in enumerate([[], *removed]):
-        kept = [layer for layer in range(n_layers) if layer not in gone]
-        named = {"criterion": f"c{number}" if gone else DENSE, "replicate": 0, "budget": str(len(gone))}
-        sets = {"n_removed": len(gone), "removed": gone, "kept": kept, "variant_id": variant_id("m", "r", kept)}
-        rows.append(named | sets)
-    return frame("variants", rows)
 
 
 def benchmarks(*names: str, n: int = 4) -> dict[str, pl.DataFrame]:

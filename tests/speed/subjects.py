@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+import gc
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import polars as pl
@@ -117,16 +119,46 @@ class Shape:
     vision: Mapping[str, int]
 
 
-LLAVA_7B = Shape(
-    text={
-        "vocab_size": 32064, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
-        "num_attention_heads": 32, "max_position_embeddings": 4096,
-    },
-    vision={
-        "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
-        "image_size": 336, "patch_size": 14, "projection_dim": 768,
-    },
-)  # fmt: skip
+# The vision tower of LLaVA 1.5, an image of which is 576 tokens.
+TOWER = {
+    "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
+    "image_size": 336, "patch_size": 14, "projection_dim": 768,
+}  # fmt: skip
+# Decoders of 2B and 4B as those of Qwen3-VL, of 7B as that of LLaVA 1.5; `tiny` is for trying the code.
+SHAPES = {
+    "2b": Shape(
+        text={
+            "vocab_size": 151936, "hidden_size": 2048, "intermediate_size": 6144, "num_hidden_layers": 28,
+            "num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 128, "max_position_embeddings": 4096,
+        },
+        vision=TOWER,
+    ),
+    "4b": Shape(
+        text={
+            "vocab_size": 151936, "hidden_size": 2560, "intermediate_size": 9728, "num_hidden_layers": 36,
+            "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 128, "max_position_embeddings": 4096,
+        },
+        vision=TOWER,
+    ),
+    "7b": Shape(
+        text={
+            "vocab_size": 32064, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32,
+            "num_attention_heads": 32, "max_position_embeddings": 4096,
+        },
+        vision=TOWER,
+    ),
+    "tiny": Shape(
+        text={
+            "vocab_size": 160, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 10,
+            "num_attention_heads": 4, "max_position_embeddings": 128,
+        },
+        vision={
+            "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
+            "image_size": 28, "patch_size": 14, "projection_dim": 32,
+        },
+    ),
+}  # fmt: skip
+LARGE = ("2b", "4b", "7b")
 
 
 def untrained(shape: Shape, directory: Path, device: torch.device, dtype: torch.dtype) -> Loaded:
@@ -157,13 +189,18 @@ def untrained(shape: Shape, directory: Path, device: torch.device, dtype: torch.
     return loaded
 
 
-def large(
-    threads: int, samples: int, benchmarks: Sequence[str], directory: Path, device: torch.device
-) -> list[Subject]:
-    """One model of the shape of LLaVA 1.5 7B in bfloat16."""
-    loaded = untrained(LLAVA_7B, directory, device, torch.bfloat16)
-    torch.set_num_threads(threads)
-    return [Subject("llava-7b-shape", loaded, batch_size=16, samples=samples, benchmarks=tuple(benchmarks))]
+def shaped(
+    shapes: Sequence[str], threads: int, samples: int, benchmarks: Sequence[str], device: torch.device
+) -> Iterator[Subject]:
+    """Models of some of `SHAPES` in bfloat16, each made when it is asked for, so that one is in memory at a time."""
+    for name in shapes:
+        with TemporaryDirectory() as directory:
+            loaded = untrained(SHAPES[name], Path(directory), device, torch.bfloat16)
+            torch.set_num_threads(threads)
+            yield Subject(f"{name}-shape", loaded, batch_size=16, samples=samples, benchmarks=tuple(benchmarks))
+        del loaded
+        gc.collect()
+        torch.cuda.empty_cache()
 
 
 def encoder_parts(subject: Subject) -> list[torch.nn.Module]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -10,26 +11,16 @@ import torch
 
 from tests.speed import grid, latency, overhead, table, workflow
 from tests.speed.measure import in_turn, peak_bytes
-from tests.speed.subjects import Shape, Subject, untrained
+from tests.speed.subjects import Subject, shaped
 
 CPU = torch.device("cpu")
-TINY = Shape(
-    text={
-        "vocab_size": 160, "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 10,
-        "num_attention_heads": 4, "max_position_embeddings": 128,
-    },
-    vision={
-        "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2,
-        "image_size": 28, "patch_size": 14, "projection_dim": 32,
-    },
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def subject(tmp_path_factory: pytest.TempPathFactory) -> Subject:
-    """An untrained model like that of a GPU, but tiny."""
-    loaded = untrained(TINY, tmp_path_factory.mktemp("untrained"), CPU, torch.bfloat16)
-    return Subject("tiny", loaded, batch_size=2, samples=3, benchmarks=("counting",), max_new_tokens=2)
+def subject() -> Subject:
+    """An untrained model like those of a GPU, but tiny."""
+    (made,) = shaped(["tiny"], 1, 3, ["counting"], CPU)
+    return replace(made, batch_size=2, max_new_tokens=2)
 
 
 def test_the_table_of_a_model_is_complete(subject: Subject, tmp_path: Path) -> None:

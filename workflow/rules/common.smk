@@ -9,12 +9,11 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
-# The package beside the rules is the one that fits them, whether or not some version is installed. Jobs find it by
-# PYTHONPATH, and those in environments of their own (`--sdm conda`), where that is unset, by Snakemake's search path.
+# The package beside the rules is the one that fits them, whether or not some version is installed. Jobs in environments
+# of their own (`--sdm conda`), which do not hold it, find it by Snakemake's search path.
 BESIDE = str(Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent)
 if BESIDE not in sys.path:
     sys.path.insert(0, BESIDE)
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [BESIDE, os.environ.get("PYTHONPATH")]))
 
 try:
     import pruning_regimes
@@ -25,9 +24,11 @@ try:
     from pruning_regimes.config.study import complete, refuse_repeated_keys
     from pruning_regimes.criteria import registry as kinds
     from pruning_regimes.jobs.errors import StudyError
+    from pruning_regimes.jobs.paths import searched_first
     from pruning_regimes.models.budgets import budget_name
     from pruning_regimes.models.identity import MODEL_FILES
 
+    os.environ.update(searched_first(BESIDE))
     # Snakemake runs this file again for each `use rule` of a module, with the config that report.smk has added to.
     config.pop("found", None)
     try:
@@ -148,6 +149,16 @@ def known_digest(wildcards):
     """Hash of what is known of a public benchmark, so that a changed prompt asks anew; none for other sources."""
     name = known_benchmark(wildcards)
     return registry.digest(name) if name else ""
+
+
+def longest_answers(names):
+    """Input function: the tokens of the longest answers of a job's benchmarks, which may be named by a wildcard."""
+
+    def tokens(wildcards):
+        benchmarks = [name.format(**wildcards) for name in names]
+        return {benchmark: config["benchmarks"][benchmark]["max_new_tokens"] for benchmark in benchmarks}
+
+    return tokens
 
 
 def known_sets(wildcards):

@@ -45,16 +45,6 @@ rule contamination:
         "../../scripts/contamination.py"
 
 
-def answered_by_one_job(names):
-    """Input function: the longest answers of a job's benchmarks, which may be named by a wildcard."""
-
-    def tokens(wildcards):
-        benchmarks = [name.format(**wildcards) for name in names]
-        return {benchmark: config["benchmarks"][benchmark]["max_new_tokens"] for benchmark in benchmarks}
-
-    return tokens
-
-
 for number, (benchmarks, budgets) in enumerate(product(BENCHMARK_GROUPS, BUDGET_GROUPS)):
 
     rule:
@@ -82,7 +72,7 @@ for number, (benchmarks, budgets) in enumerate(product(BENCHMARK_GROUPS, BUDGET_
             **RUNS_MODEL,
         params:
             model=model_identity,
-            max_new_tokens=answered_by_one_job(benchmarks),
+            max_new_tokens=longest_answers(benchmarks),
             package=package("evaluation", "inference", "models"),
         script:
             "../../scripts/predictions.py"

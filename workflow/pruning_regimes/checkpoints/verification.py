@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import signal
 import subprocess
 import sys
@@ -27,6 +26,7 @@ import pruning_regimes
 from pruning_regimes import tables
 from pruning_regimes.inference.prompts import decode, inputs, prompts, shown_images
 from pruning_regimes.jobs.errors import ModelError, StudyError
+from pruning_regimes.jobs.paths import searched_first
 from pruning_regimes.models import loading
 from pruning_regimes.models.decoder import pruned
 
@@ -98,7 +98,8 @@ def _answers(request: Mapping[str, Any], work: Path, name: str) -> tuple[dict[st
     (work / f"{name}.json").write_text(json.dumps(request))
     files = [work / f"{name}.json", work / "samples.parquet", work / f"{name}.safetensors"]
     command = [sys.executable, "-m", "pruning_regimes.checkpoints.verification", *map(str, files)]
-    done = subprocess.run(command, env=_environment(), capture_output=True, text=True, check=False)
+    environment = searched_first(str(Path(pruning_regimes.__file__).parents[1]))
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.stderr.strip():
         logging.info("%s", done.stderr.strip())
     if done.returncode < 0:
@@ -113,12 +114,6 @@ def _answers(request: Mapping[str, Any], work: Path, name: str) -> tuple[dict[st
     with safe_open(files[-1], "pt") as stored:
         described = json.loads(stored.metadata()["answers"])
     return load_file(files[-1]), described
-
-
-def _environment() -> dict[str, str]:
-    """That of a process which finds this very package, wherever this one found it."""
-    paths = [str(Path(pruning_regimes.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
 
 
 @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -40,3 +41,9 @@ def neighbour(path: Path) -> str:
     siblings = sorted(str(parent / child.name) for child in parent.iterdir() if not child.name.startswith("."))
     siblings = [sibling for sibling in siblings if sibling != str(path)]
     return nearest(path, siblings) if siblings else f"'{parent}' holds nothing else."
+
+
+def searched_first(folder: str) -> dict[str, str]:
+    """The environment of a process that finds the packages of a folder before those of the same name elsewhere."""
+    known = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path not in ("", folder)]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([folder, *known])}
