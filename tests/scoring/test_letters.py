@@ -18,7 +18,7 @@ ASKED = Question(["B"], CHOICES)
         ("(b).", "B", "whole"),
         ("**B**", "B", "whole"),
         ("Option B", "B", "whole"),
-        ("Answer: B", "B", "whole"),
+        ("Answer: B", "B", "cue"),
         ("\\boxed{\\text{B}}", "B", "boxed"),
         ("Black coffee.", "B", "option text"),
         ("B. black coffee", "B", "leading"),

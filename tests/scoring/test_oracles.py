@@ -179,6 +179,7 @@ RELAXED: dict[str, Callable[[str, str], bool]] = {
     "zero is a number": lambda said, gold: gold == "0",
     "5% is within 5%": lambda said, gold: said == "1.05",
     "Python's own notation is no number": lambda said, gold: "_" in said,
+    "what it says is the answer": lambda said, gold: "answer is" in said,
 }
 LETTER: dict[str, Callable[[str], bool]] = {
     "a lower-case letter alone is an answer": lambda said: bool(re.fullmatch("[a-z]", said)),

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from pruning_regimes import scoring, tables
 from pruning_regimes.scoring import ANSWER_TYPES, UNPARSED, Question
-from pruning_regimes.scoring.text import final_part, without_reasoning
+from pruning_regimes.scoring.final import without_reasoning
+from pruning_regimes.scoring.text import final_part
 
 CHOICES = ("red", "dark red", "7 cm", "\\frac{1}{2}")
 VISTA = {"question_type": "free_form"}

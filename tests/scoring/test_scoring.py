@@ -73,7 +73,7 @@ def test_integer(response: str, extracted: str | None, score: float) -> None:
         ("D", None, 0),
         ("A or B", None, 0),
         ("A. or B.", None, 0),
-        ("B) because A is not", None, 0),
+        ("B) because A is not", "blue sky", 1),
         ("B. because the sky is so", "blue sky", 1),
         ("Bananas", None, 0),
         ("", None, 0),

@@ -7,7 +7,8 @@ import pytest
 from pruning_regimes.scoring import ANSWER_TYPES, Question
 from pruning_regimes.scoring.numbers import number, numbers, stated_number
 from pruning_regimes.scoring.strings import vqa_normalise
-from pruning_regimes.scoring.text import LIMIT, final_part, without_reasoning
+from pruning_regimes.scoring.final import without_reasoning
+from pruning_regimes.scoring.text import LIMIT, final_part
 
 
 def scores(kind: str, response: str, *answers: str, **metadata: str) -> tuple[float, float]:

@@ -1,8 +1,8 @@
 """Where the final answer of a response stands, whatever today's models wrap it in.
 
 Before any rule reads a response, its reasoning goes, and what it says explicitly is the final answer takes its place:
-in tags, in JSON, under a heading. What is decoration (bold, quotes, code, dollar signs) around all of it goes too. What is
-explained after an explicit answer does not count, nor what stands before it.
+in tags, in JSON, under a heading. What is decoration (bold, quotes, code, dollar signs) around all of it goes too. What
+is explained after an explicit answer does not count, nor what stands before it.
 """
 
 from __future__ import annotations
@@ -159,7 +159,10 @@ def final(text: str) -> tuple[str, str | None]:
     explained = EXPLANATION.search(found)
     if explained and 0 < explained.start() <= SHORT:
         found = found[: explained.start()]
-    found = bare(HEDGE.sub("", POLITE.sub("", found)))
+    plain = bare(HEDGE.sub("", POLITE.sub("", found)))
+    if method is None and "boxed" in found and "boxed" not in plain:
+        method = "boxed"
+    found = plain
     prefix = PREFIX.match(found)
     if prefix and "\n" not in found and len(found) <= SHORT:
         after = bare(found[prefix.end() :].rstrip("\u3002").strip())
