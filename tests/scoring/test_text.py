@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pruning_regimes.scoring import ANSWER_TYPES, Question
+from pruning_regimes.scoring.final import without_reasoning
 from pruning_regimes.scoring.numbers import number, numbers, stated_number
 from pruning_regimes.scoring.strings import vqa_normalise
-from pruning_regimes.scoring.final import without_reasoning
 from pruning_regimes.scoring.text import LIMIT, final_part
 
 

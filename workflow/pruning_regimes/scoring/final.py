@@ -46,7 +46,8 @@ AROUND = (
 TEXT = re.compile(r"\\(?:text|textbf|mathrm|mathbf)\s?\{")
 SHORT = 200  # characters of an answer that an explanation follows
 PREFIX = re.compile(
-    r"\A[*_#> \t]{0,6}(?:the\s)?(?:final\s|correct\s)?answer[*_]{0,3}\s?[:\uff1a][*_ \t]{0,4}"
+    r"\A[#> \t]{0,6}(?:[*_]{1,3}(?:the\s)?(?:final\s|correct\s)?answer[*_]{0,3}\s?[:\uff1a][*_]{0,3}"
+    r"|(?:the\s)?(?:final\s|correct\s)?answer\s?[:\uff1a])[ \t]{0,4}"
     r"|\A(?:\u6545\u9009|\u56e0\u6b64\u9009|\u6240\u4ee5\u9009|\u5e94\u9009|\u7b54\u6848\s?(?:\u662f|\u4e3a)?\s?[:\uff1a]?"
     r"|\u7b54\s?[:\uff1a])\s?",
     re.IGNORECASE,

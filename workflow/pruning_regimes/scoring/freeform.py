@@ -61,7 +61,7 @@ def final_value(text: str) -> tuple[str | None, str]:
 
 
 def _symbolic(text: str) -> bool:
-    """Whether a text is a tuple, an interval, a ratio or another expression with spaces, and not words or an equation."""
+    """Whether a text is a tuple, an interval, a ratio or the like with spaces, and neither words nor an equation."""
     return SYMBOLIC.fullmatch(text) is not None and re.search(r"\d|[-+^]", text) is not None and text.count("=") != 1
 
 

@@ -12,7 +12,7 @@ import string
 from collections.abc import Sequence
 
 from pruning_regimes.jobs.errors import DataError, nearest
-from pruning_regimes.scoring.mathematics import equal
+from pruning_regimes.scoring.mathematics import equal, value
 from pruning_regimes.scoring.text import conclusions, final_part, normalise, same_text, sentences
 from pruning_regimes.scoring.verdict import NOTHING, Question, Verdict
 from pruning_regimes.tables.contracts import UNPARSED
@@ -34,6 +34,17 @@ STANDING = re.compile(r"(?<![\w'\u2019^=+/\\\u2220\u25b3-])([A-Z])(?![\w'\u2019^
 LISTED = re.compile(r"^[\s(*]{0,6}([A-Z])[*)]{0,3}\s?[.:)]", re.MULTILINE)
 NEGATED = re.compile(r"\b(?:not|isn't|than|nor|neither|cannot be)\s{1,3}(?:option|choice)?[\s(*]{0,6}$", re.IGNORECASE)
 NAMED = re.compile(r"(?:[(\[*]|\b(?:option|choice|letter))\s{0,2}$", re.IGNORECASE)
+DENIED = re.compile(
+    r"[\s)\]*_.:]{0,4}(?:(?:is|are|was|would be)\s(?:not\b|incorrect|wrong|false)|(?:isn't|cannot|can't)\b)",
+    re.IGNORECASE,
+)
+CHOSEN = re.compile(
+    r"(?<![\w'\u2019])([A-Z])[)*\]]{0,3}\s(?:is|would be)\s(?:the\s)?(?:(?:correct|right|best|final)\s)?"
+    r"(?:answer|option|choice)\b"
+    r"|\u9009\u9879\s?([A-Z])\s?(?:\u6b63\u786e|\u662f\u6b63\u786e)"
+)
+# Letters and nothing else, as in "(a) (b) (c) (d)".
+LETTERS_ONLY = re.compile(r"(?:[\s(\[]{0,3}[A-Za-z](?![A-Za-z])[\s)\].,:;/]{0,4}(?:(?:or|and)\b)?){3,}")
 # What a figure's letters stand for.
 FIGURE = re.compile(
     r"\b(?:angles?|triangles?|points?|lines?|segments?|circles?|sides?|arcs?|centers?|groups?|vertex|figures?|teams?|"
@@ -73,14 +84,26 @@ def read(text: str, options: Sequence[str], letters: str) -> tuple[str | None, s
     said = _is(text, options, letters)
     if said:
         return said
+    if LETTERS_ONLY.fullmatch(text):
+        return None, UNPARSED
+    chosen = {match[1] or match[2] for match in CHOSEN.finditer(text)} & set(letters)
+    if len(chosen) == 1:
+        return chosen.pop(), "cue"
     part = final_part(text)
+    if options and (value(text) is not None or (part and part[1] != "cue" and value(part[0]) is not None)):
+        # What stands for a number is an option by its value, or none of them: not by a text that is in it.
+        final, method = (text, "whole") if value(text) is not None else part
+        same = [place for place, option in zip(letters, options, strict=False) if equal(option, final)]
+        later = _later(text, part, options, letters)
+        if len(same) != 1 and later:
+            return later
+        return (same[0], method) if len(same) == 1 else (None, UNPARSED)
     if part:
         said = _in_part(part[0], options, letters)
         if said is not None:
             return (said, part[1]) if said else (None, UNPARSED)
-        later = final_part(text[text.rfind(part[0]) + len(part[0]) :]) if part[1] == "boxed" else None
-        if later and (said := _in_part(later[0], options, letters)):
-            return said, later[1]
+        if later := _later(text, part, options, letters):
+            return later
         if part[1] != "cue":
             # A final answer that names no option is one by its value, or none: no option's text elsewhere is taken.
             same = [place for place, option in zip(letters, options, strict=False) if equal(option, part[0])]
@@ -94,6 +117,15 @@ def read(text: str, options: Sequence[str], letters: str) -> tuple[str | None, s
         if said:
             return said, "option text"
     return None, UNPARSED
+
+
+def _later(text: str, part: tuple[str, str] | None, options: Sequence[str], letters: str) -> tuple[str, str] | None:
+    """The letter that is said to be the answer after a box that holds none: "We get [4.5]. The answer is (B)."."""
+    if not part or part[1] != "boxed":
+        return None
+    later = final_part(text[text.rfind(part[0]) + len(part[0]) :])
+    said = _in_part(later[0], options, letters) if later else None
+    return (said, later[1]) if said else None
 
 
 def _is(text: str, options: Sequence[str], letters: str) -> tuple[str, str] | None:
@@ -131,6 +163,8 @@ def _leading(text: str, letters: str) -> str | None:
     if not match or match[match.lastindex].upper() not in letters:
         return None
     said = match[match.lastindex].upper()
+    if DENIED.match(text, match.end()):
+        return None
     named = match[1] or NAMED.search(text[: match.end() - 1])
     if not (named or DELIMITER.match(text, match.end())):
         return None
@@ -161,7 +195,8 @@ def _letters_in(text: str, letters: str) -> list[tuple[str, bool]]:
     found = []
     for match in STANDING.finditer(text):
         before = text[max(0, match.start() - 24) : match.start()]
-        if match[1] in letters and not (NEGATED.search(before) or FIGURE.search(before) or _article(text, match)):
+        denied = NEGATED.search(before) or DENIED.match(text, match.end())
+        if match[1] in letters and not (denied or FIGURE.search(before) or _article(text, match)):
             found.append((match[1], NAMED.search(before) is not None))
     return found
 
@@ -185,7 +220,7 @@ def _by_text(text: str, options: Sequence[str], letters: str) -> str | None:
     inside = {}
     for place, option in zip(letters, options, strict=False):
         wanted = normalise(_degrees(option))
-        pattern = rf"(?<![\w/])(?<!\w[.,-])(?<!-){re.escape(wanted)}(?!\w|[.,]\d|[/-]\w)"
+        pattern = rf"(?<![\w/])(?<!\w[.,-])(?<!-){re.escape(wanted)}(?!\w|[.,]\d|[/-]\w|,? and \d)"
         # A text of one letter is found in any sentence ("a triangle").
         if not re.fullmatch(r"\W*|[a-z]", wanted) and re.search(pattern, plain):
             inside[place] = wanted

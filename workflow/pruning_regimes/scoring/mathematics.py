@@ -44,6 +44,15 @@ PLAIN_FORMS = {form: "" for form in DROPPED} | {
     "\u00d7": "\\times ", "\u00b7": "\\cdot ", "\u00f7": "\\div ", "\u00b2": "^2", "\u00b3": "^3", "**": "^",
     "\u2264": "\\le ", "\u2265": "\\ge ",
 }  # fmt: skip
+PERCENT = re.compile(r"\s?\bper\s?cent\b", re.IGNORECASE)
+PI = re.compile(r"(?<![\\A-Za-z])pi\b")
+POWER_IN_BRACKETS = re.compile(r"\^\((-?\d{1,2}(?:/\d)?)\)")
+SPELLED = {word: float(number) for number, word in enumerate(
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty".split()
+)}  # fmt: skip
+# A word, which is neither a command nor a function: what holds one is no expression, and is not parsed.
+WORD = re.compile(r"(?<![\\A-Za-z])(?!(?:sqrt|sin|cos|tan|cot|log|ln|pi)(?![A-Za-z]))[A-Za-z]{3,}")
 ROOT = re.compile(
     "\u221a\\s?(?:\\(([^()]{1,40})\\)|\\{([^{}]{1,40})\\}|(\\d++|[a-z]))|(?<!\\\\)\\bsqrt\\(([^()]{1,40})\\)"
 )
@@ -61,6 +70,8 @@ def plain_latex(text: str) -> str:
         plain = plain.replace(old, new)
     plain = ROOT.sub(lambda match: f"\\sqrt{{{next(part for part in match.groups() if part)}}}", plain)
     plain = BARE_FRACTION.sub(r"\\frac{\1}{\2}", BARE_ROOT.sub(r"\\sqrt{\1}", plain))
+    plain = PERCENT.sub("%", PI.sub(r"\\pi ", plain)).replace("*", "\\cdot ")
+    plain = POWER_IN_BRACKETS.sub(r"^{\1}", plain)
     plain = UNITS.sub("", plain.strip().rstrip(".").strip())
     whole_text = re.fullmatch(r"\\(?:text|mathrm|mathbf|textbf)\s?\{([^{}]*)\}", plain)
     return (whole_text[1] if whole_text else plain).strip()
@@ -79,11 +90,13 @@ def right_side(text: str) -> str:
 def value(text: str) -> float | None:
     """The finite real number that a text stands for; None if it stands for none, or is too large to be computed."""
     plain = plain_latex(text)
+    if plain.casefold() in SPELLED:
+        return SPELLED[plain.casefold()]
     percent = plain.endswith("%")
     plain = plain.removesuffix("%").strip()
     found = number(plain)
     # What is written as a number and is none is too large.
-    if found is None and not PLAIN.fullmatch(plain) and re.search(r"\d|\\pi|^e$", plain):
+    if found is None and not PLAIN.fullmatch(plain) and not WORD.search(plain) and re.search(r"\d|\\pi|^e$", plain):
         found = computed(plain)
     return found / 100 if found is not None and percent else found
 
@@ -145,7 +158,10 @@ def equal(gold: str, said: str) -> bool:
         return True
     wanted, found = value(gold), value(said)
     if wanted is not None and found is not None:
-        return math.isclose(wanted, found, rel_tol=EXACT, abs_tol=_tolerance(gold, said))
+        # A per cent sign on one side only: 17% is 17 or 0.17.
+        one_sided = gold.endswith("%") != said.endswith("%")
+        readings = [wanted, wanted * 100, wanted / 100] if one_sided else [wanted]
+        return any(math.isclose(one, found, rel_tol=EXACT, abs_tol=_tolerance(gold, said)) for one in readings)
     if wanted is not None or found is not None:
         return False
     one, other = _elements(gold), _elements(said)

@@ -13,6 +13,7 @@ from rapidfuzz.distance import Levenshtein
 from pruning_regimes.jobs.errors import DataError, nearest
 from pruning_regimes.scoring.freeform import by_value, final_value
 from pruning_regimes.scoring.letters import LETTERS, check_options, read
+from pruning_regimes.scoring.mathematics import value
 from pruning_regimes.scoring.numbers import number, numbers
 from pruning_regimes.scoring.text import final_part
 from pruning_regimes.scoring.verdict import NOTHING, Question, Verdict
@@ -51,9 +52,14 @@ def _yes_or_no(text: str, question: Question) -> tuple[str | None, str]:
 
 
 def _number(text: str) -> tuple[str | None, str]:
+    text = re.sub(r"\bminus\s(?=\d)", "-", text, flags=re.IGNORECASE)
     said, method = final_value(text)
     if said is None:
         return None, UNPARSED
+    # A fraction, a power or the right side of an equation is one number, not the first that it is written with.
+    whole = value(re.split(r"=|\\approx|\u2248", said)[-1].strip("$ ").replace("{,}", "").rstrip("\\% "))
+    if whole is not None:
+        return repr(int(whole) if float(whole).is_integer() else whole), method
     found = numbers(said)
     if len({written for written, _ in found}) != 1 and method == "cue":
         part = final_part(text)

@@ -38,6 +38,6 @@ def _reading(rule: Rule, find: Callable[[str], tuple[str, str | None]]) -> Rule:
         # What refuses or repeats the question answers nothing, whatever numbers and words stand in it.
         silent = refuses(seen) and verdict.method != BY_OPTION
         asked = echoes(seen, str(question.metadata.get("question", "")))
-        return NOTHING if (silent or asked) and verdict.score != 1 else verdict
+        return NOTHING if silent or asked else verdict
 
     return read

@@ -11,6 +11,10 @@ from pruning_regimes.scoring.verdict import NOTHING, Question, Verdict
 LEADING = re.compile(r"\W*(yes|no)\s*(?:[,.;:!\n*_\"')}\u2014-]|$)", re.IGNORECASE)
 WORD = re.compile(r"(?<![\w'])(yes|no)(?![\w'])", re.IGNORECASE)
 
+DETERMINER = re.compile(
+    r"(?<![\w'])(?<!\bis )no(?=\s+(?!because|since|as|it|there|this|that|the|they|he|she|but|and|i)\w)", re.IGNORECASE
+)
+NEITHER = re.compile(r"\byes\s?(?:or|/)\s?no\b|\bno\s?(?:or|/)\s?yes\b", re.IGNORECASE)
 AUXILIARY = set(
     "is are was were be been being do does did has have had can could will would should "
     "there the a an any it this that".split()
@@ -49,7 +53,12 @@ def yesno(response: str, question: Question) -> Verdict:
         match = LEADING.match(text)
         if match:
             return _verdict(match[1].lower(), question, method)
-    found = {word.lower() for word in WORD.findall(response)}
+    # "No" before a noun is a determiner, and "yes or no" is the question.
+    spoken = NEITHER.sub("", DETERMINER.sub("", response))
+    match = LEADING.match(spoken.lstrip("?.,;: "))
+    if match and spoken != response:
+        return _verdict(match[1].lower(), question, "leading")
+    found = {word.lower() for word in WORD.findall(spoken)}
     if len(found) == 1:
         return _verdict(found.pop(), question, "word")
     said = None if found else restated(response, str(question.metadata.get("question", "")))
