@@ -233,6 +233,25 @@ def test_how_many_budgets_share_a_job_changes_nothing_that_is_there(study: Path)
     assert jobs["predictions_1"] == 2 and "similarity" not in jobs
 
 
+@pytest.mark.slow
+def test_benchmarks_that_share_a_job_are_answered_as_alone(study: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "copy"
+    subprocess.run(["cp", "-a", str(study), str(directory)], check=True)
+    config = copy.deepcopy(STUDY)
+    config["evaluation"] = {"benchmarks_per_job": len(config["benchmarks"])}
+    files = sorted((directory / "results" / "predictions").rglob("*.parquet"))
+    alone = [tables.read(file, "predictions") for file in files]
+    for kept in (True, False):
+        shutil.rmtree(directory / "results" / "logs" / "predictions")
+        if not kept:
+            shutil.rmtree(directory / "results" / "predictions")
+        snakemake(directory, config, "--forcerun", "predictions", "--until", "predictions")
+        assert (computed_answers(directory) == 0) == kept
+        assert all(tables.read(file, "predictions").equals(table) for file, table in zip(files, alone, strict=True))
+    (log,) = (directory / "results" / "logs" / "predictions").rglob("*.log")
+    assert log.read_text().count("answers computed") == len(config["benchmarks"])
+
+
 def test_a_benchmarks_size_concerns_that_benchmark_only(study: Path) -> None:
     config = copy.deepcopy(STUDY)
     config["benchmarks"]["chart"]["samples"] = 12
