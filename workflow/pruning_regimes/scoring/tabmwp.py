@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from pruning_regimes.scoring.freeform import final_value
-from pruning_regimes.scoring.letters import LETTERS, check_options, read
+from pruning_regimes.scoring.letters import check_options, choice
 from pruning_regimes.scoring.mathematics import value
 from pruning_regimes.scoring.text import bounded, final_part
 from pruning_regimes.scoring.verdict import NOTHING, Question, Verdict
@@ -106,12 +106,7 @@ def tabmwp(response: str, question: Question) -> Verdict:
     Numbers are compared to three decimals as upstream, the unit and a currency sign do not matter.
     """
     if question.choices:
-        letters = LETTERS[: len(question.choices)]
-        letter, method = read(response, question.choices, letters)
-        if letter is None:
-            return NOTHING
-        option = question.choices[letters.index(letter)]
-        return Verdict(option, float(option in question.answers), method)
+        return choice(response, question)
     said, method = _free(response)
     if said is None:
         return NOTHING
